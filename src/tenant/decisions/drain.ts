@@ -75,7 +75,7 @@ export function drainDecision(input: DrainInput): DrainDecision {
   if (input.wasRefused) return replace('Refused', 'Its Deployment could not be written after the last drain.');
   if (!input.responds) return replace('NotResponding', 'It does not answer, so no turn of it would end.');
   if (timeoutMs === 0) return replace('NoTimeout', 'spec.drain.timeout is 0s.');
-  const isStated = stated?.podUID === podUID && (report?.waiting === 0 || !isAbandoned(stated, now));
+  const isStated = stated?.podUID === podUID && !isAbandoned(stated, now);
   // The clock was set back, or is that of another machine: the timeout counts from now on.
   const since = isStated && Date.parse(stated.since) <= now ? stated.since : timestamp(now);
   const deadline = Date.parse(since) + timeoutMs;

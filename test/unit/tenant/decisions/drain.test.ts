@@ -81,16 +81,15 @@ describe('the drain of a server', () => {
     ['the operator was away for an hour', { now: NOW + 65 * MINUTE }],
     ['the clock was set forward by an hour', { now: NOW + 60 * MINUTE, report: { turns: 2, waiting: 1 } }],
     ['the gateway answers as if it had not been there', { now: NOW + 65 * MINUTE, report: { turns: 0, waiting: 1 } }],
+    [
+      'this process was paused since the gateway had left the pod',
+      { now: NOW + 65 * MINUTE, report: { turns: 0, waiting: 0 } },
+    ],
     ['it was one to sleep, which ends earlier', { why: 'Hibernating', timeoutMs: 45 * SECOND, now: NOW + 65 * MINUTE }],
   ])('begins anew when %s', (_, change) => {
     const { reason, drain, dueInMs } = decide(change) as { reason: string; drain?: ServerDrain; dueInMs?: number };
     expect([reason, drain?.epoch, drain?.since]).toEqual(['Begun', 5, timestamp(change.now ?? 0)]);
     expect(dueInMs).toBe((change.timeoutMs ?? 5 * MINUTE) + 10 * SECOND);
-  });
-
-  it('is over all the same when the pod was left meanwhile', () => {
-    const away = { now: NOW + 65 * MINUTE, report: { turns: 0, waiting: 0 } };
-    expect(decide(away)).toMatchObject({ action: 'replace', reason: 'Drained' });
   });
 
   it('does not begin anew while the gateway still waits for the next pod', () => {
