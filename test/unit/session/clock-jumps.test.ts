@@ -96,7 +96,11 @@ function deleting(clock: FakeClock) {
   const deletionTimestamp = timestamp(clock.now());
   const session = sampleSession({}, { deletionTimestamp, finalizers: [SESSION_DATA_FINALIZER] });
   let isGone = false;
-  const client = { patch: () => Promise.resolve((isGone = true) && undefined) } as unknown as KubeClient;
+  const patch = () => {
+    isGone = true;
+    return Promise.resolve();
+  };
+  const client = { patch } as unknown as KubeClient;
   const finalizer = new DataFinalizer({
     client,
     clock,
