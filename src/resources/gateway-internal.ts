@@ -55,6 +55,9 @@ export interface TenantsAnswer {
   readonly upMs?: number | undefined;
 }
 
+/** For how long after its deadline a drained pod is not used when no other one follows, in ms. Then a drain of it has to begin anew. */
+export const DRAIN_RETURN_MS = 300_000;
+
 /** A line of `/drains`: how far the drain of a server is at this replica. */
 export interface DrainLine {
   /** `namespace/server`. */

@@ -86,7 +86,7 @@ export function addSessionController(options: SessionControllerOptions): void {
     source,
     watches,
     states,
-    startupGrace: new StartupGrace(),
+    startupGrace: new StartupGrace(clock),
     statusWriter,
     expirer: new Expirer({ client, source, recent, states, sweepRequester, recorder, metrics: sessionMetrics, clock }),
     labeller: new Labeller({ source, states, clock }),

@@ -198,7 +198,7 @@ export class SessionReconciler implements Reconciler {
     const id = sessionIdOf(session);
     const lastServer = session.status?.server;
     const servers = serversOf(tenant, source, lastServer);
-    const copies = copiesOf(servers, id, states.of(session).expiredAt);
+    const copies = copiesOf(servers, id, states.of(session).expiredAt, now);
     const located = locate(copies, lastServer);
     const kept = keptCopy(servers, copies, lastServer, (server) => hasVolume(claims, server));
     const candidates = located ? [located.server] : servers.filter(({ surplus }) => !surplus);
@@ -217,7 +217,7 @@ export class SessionReconciler implements Reconciler {
       candidates,
       ownership,
       unavailable: unavailability({ tenant, servers, located, lastServer }) ?? unread,
-      graceMs: startupGrace.remainingMs(session, servers, now),
+      graceMs: startupGrace.remainingMs(session, servers),
       now,
     };
   }

@@ -1,5 +1,5 @@
 /** The servers of a session's tenant, and which of them has the session. */
-import type { SessionSource } from '../servers/survey/sessions.ts';
+import type { ServerSessions, SessionSource } from '../servers/survey/sessions.ts';
 import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import { fromKey, keyOf } from '../kube/types/types.ts';
@@ -52,12 +52,18 @@ function runStateOf(tenant: CopilotTenant, index: number): ServerRunState {
 
 /**
  * Where the session's data is, by the answers of all servers. Answers that are not newer than `after` are from before the operator
- * itself deleted the session, and are ignored.
+ * itself deleted the session, and are ignored; unless that is yet to come, at `now`: then the clock was set back since.
  */
-export function copiesOf(servers: readonly ServerView[], sessionId: string, after = -Infinity): Located[] {
+export function copiesOf(
+  servers: readonly ServerView[],
+  sessionId: string,
+  after = -Infinity,
+  now = Infinity,
+): Located[] {
+  const isBefore = ({ at }: ServerSessions): boolean => at <= after && after <= now;
   return servers.flatMap((server): Located[] => {
     const facts =
-      server.answer === undefined || server.answer.at <= after ? undefined : server.answer.sessions.get(sessionId);
+      server.answer === undefined || isBefore(server.answer) ? undefined : server.answer.sessions.get(sessionId);
     return facts === undefined ? [] : [{ server, facts }];
   });
 }

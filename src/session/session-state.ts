@@ -15,8 +15,8 @@ export interface SessionState {
   inUse?: { readonly expiresAt: number; readonly times: number; readonly until: number };
   /** When its data was deleted because it had expired, ms: older answers of its server still have it. */
   expiredAt?: number;
-  /** When the deletion of the resource was first reconciled, ms. */
-  deletionSeenAt?: number;
+  /** When the deletion of the resource was first reconciled, ms, by both clocks. */
+  deletionSeen?: { readonly wall: number; readonly monotonic: number };
   /** Its data was deleted with the resource. */
   deleted?: boolean;
   /**

@@ -10,8 +10,7 @@ export interface ClientCounts {
   /** Undefined: the gateway has not answered since this process started. */
   get(tenant: NamespacedName): number | undefined;
   /**
-   * For how long nobody has used a tenant that may sleep, in ms, as of the last answer. Undefined: not all replicas have said it since this
-   * process started.
+   * For how long nobody has used a tenant that may sleep, in ms, as of the last answer. Undefined: not all replicas have said it lately.
    */
   idleMs(tenant: NamespacedName): number | undefined;
   /** Calls `fn` for each tenant whose number has changed. */
@@ -20,7 +19,7 @@ export interface ClientCounts {
 
 /** What the replicas are asked with. */
 export interface GatewayClientsOptions extends GatewayService {
-  readonly clock: Pick<Clock, 'sleep'>;
+  readonly clock: Pick<Clock, 'sleep' | 'monotonic'>;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
   /** Asks one replica. Rejects if it does not answer. */
   readonly ask: (address: string, signal: AbortSignal) => Promise<TenantsAnswer>;
@@ -28,6 +27,9 @@ export interface GatewayClientsOptions extends GatewayService {
 
 /** With the wait of a status for its last write (20 s) it is right within a minute, and written at most twice a minute for it. */
 const PERIOD_MS = 30_000;
+
+/** After this time nothing is known any more of how long tenants were not used, in ms: this process was paused, and they may have been used since. */
+const USE_KNOWN_MS = 2 * PERIOD_MS;
 
 /** A replica that was asked. */
 interface Asked {
@@ -51,6 +53,8 @@ export class GatewayClients implements ClientCounts {
   #silent = 0;
   /** Of the last round, if all replicas have answered in it. */
   #used: readonly ReplicaUse[] | undefined;
+  /** When that was, monotonic ms. */
+  #usedAt = 0;
   /** Why the last round was incomplete, so that it is logged once; empty: it was not. */
   #problem: string | undefined;
 
@@ -70,6 +74,7 @@ export class GatewayClients implements ClientCounts {
   idleMs(tenant: NamespacedName): number | undefined {
     const key = keyOf(tenant);
     if (this.#used === undefined || this.#used.length === 0) return undefined;
+    if (this.#options.clock.monotonic() - this.#usedAt > USE_KNOWN_MS) return undefined;
     return Math.min(...this.#used.map(({ idleMs, upMs }) => idleMs.get(key) ?? upMs));
   }
 
@@ -98,6 +103,7 @@ export class GatewayClients implements ClientCounts {
       this.#silent = problems.length;
       // Who does not answer may be in use.
       this.#used = problems.length > 0 ? undefined : known.map(([, answer]) => replicaUse(answer));
+      this.#usedAt = this.#options.clock.monotonic();
       this.#found(sum(known.map(([, answer]) => answer)));
       this.#tell(
         problems.join('; '),

@@ -2,6 +2,7 @@
 import { ConditionType } from '../api/conditions.ts';
 import { durationMs } from '../api/duration.ts';
 import type { HibernationStatus } from '../api/tenant.ts';
+import { msLeft } from '../kube/types/time.ts';
 import { nameOf } from '../kube/types/types.ts';
 import { findCondition, isConditionTrue } from '../kube/write/conditions.ts';
 import { isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
@@ -15,7 +16,7 @@ import type { Wakes } from './wakes.ts';
 /** What tells whether tenants are used; undefined where nobody can be asked to wake them. */
 export interface SleepSources {
   readonly clients: Pick<ClientCounts, 'idleMs'>;
-  readonly wakes: Pick<Wakes, 'isAsked' | 'takePlace' | 'settle'>;
+  readonly wakes: Pick<Wakes, 'isAsked' | 'takePlace' | 'settle' | 'wakingMs'>;
 }
 
 /** A tenant and its servers. */
@@ -51,6 +52,7 @@ export function decideSleep(
     idleMs: sources?.clients.idleMs(ref),
     isAsked: sources?.wakes.isAsked(ref, stated?.epoch ?? 0) === true,
     hasPlace: () => sources?.wakes.takePlace(ref) === true,
+    wakingMs: sources?.wakes.wakingMs(ref) ?? 0,
     areReady: desired.every(({ ready }) => ready),
     arePortsOpen: desired.every(({ portOpen }) => portOpen),
     isChanging: (status?.servers ?? []).some(({ drain }) => drain !== undefined && drain.reason !== 'Hibernating'),
@@ -69,7 +71,7 @@ const PLACE_MS = 60_000;
 
 /** Whether a tenant that is being woken takes one of the places of those that start at the same time. */
 export function takesWakePlace({ spec, status }: CopilotTenant, now: number): boolean {
-  return spec.hibernation !== undefined && now < Date.parse(status?.hibernation?.since ?? '') + PLACE_MS;
+  return spec.hibernation !== undefined && msLeft(Date.parse(status?.hibernation?.since ?? ''), PLACE_MS, now) > 0;
 }
 
 /** The tenant as it is from now on: everything else is decided from this. */

@@ -3,6 +3,7 @@ import { ConditionType } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
 import type { LastCleanup, VolumeUsage } from '../api/tenant-status.ts';
 import type { CopilotTenantStatus, ServerStatus } from '../api/tenant.ts';
+import { msLeft } from '../kube/types/time.ts';
 import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import type { Condition } from '../kube/types/types.ts';
 import { findCondition, setConditions, truncate, type Verdict } from '../kube/write/conditions.ts';
@@ -242,7 +243,7 @@ function volumeUIDOf(
 
 // After that time the server is reported like any other that is starting or failing.
 function isRecent(restartedAt: string | undefined, now: number): boolean {
-  return restartedAt !== undefined && now - Date.parse(restartedAt) < RESTART_MS;
+  return restartedAt !== undefined && msLeft(Date.parse(restartedAt), RESTART_MS, now) > 0;
 }
 
 function runningServers({ plan, outcome }: StatusInput): ServerWorld[] {

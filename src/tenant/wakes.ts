@@ -38,6 +38,8 @@ export class Wakes {
   /** In the order of the first time. */
   readonly #asked = new Map<string, Asked>();
   readonly #granted = new Map<string, number>();
+  /** Those that are being started, since when this process knows it. */
+  readonly #started = new Map<string, number>();
 
   constructor(options: WakesOptions) {
     this.#options = options;
@@ -82,9 +84,17 @@ export class Wakes {
     return true;
   }
 
+  /** For how long this process has known that the tenant is being started, in ms. */
+  wakingMs(tenant: NamespacedName): number {
+    const now = this.#options.clock.monotonic();
+    return now - (this.#started.get(keyOf(tenant)) ?? now);
+  }
+
   /** What became of the tenant: unless it is being started it has no place, and when it runs nobody waits for it. */
   settle(tenant: NamespacedName, state: 'Waking' | 'Asleep' | 'Running'): void {
     const key = keyOf(tenant);
+    if (state !== 'Waking') this.#started.delete(key);
+    else if (!this.#started.has(key)) this.#started.set(key, this.#options.clock.monotonic());
     if (state === 'Running') this.#asked.delete(key);
     const isFree = state !== 'Waking' && this.#granted.delete(key);
     // It was decided on, and did not start.

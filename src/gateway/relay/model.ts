@@ -1,5 +1,6 @@
 /** What the files of the relay share: what clients declare of a session, what they answer, and the bounds of it all. */
 import type { AnswerHead, CopilotError, EventRun } from '../../copilot/index.ts';
+import { DRAIN_RETURN_MS } from '../../resources/gateway-internal.ts';
 import type { ClientId, ToldRules } from '../model.ts';
 
 /** The params of the `session.create` or `session.resume` with which a client attached itself. */
@@ -193,7 +194,7 @@ export const DEFAULT_LIMITS: RelayLimits = {
   stopsBytes: 4 * MIB,
   placeWaitMs: 30_000,
   recentlyUsedMs: 10_000,
-  drainReturnMs: 300_000,
+  drainReturnMs: DRAIN_RETURN_MS,
 };
 
 /** Characters of an id that a server has given; those of its own have 36. A longer one is taken for none: nothing would bound what is kept of it. */

@@ -47,7 +47,7 @@ interface Attempt {
 /** Runs the finalizer `copilot-operator.dev/session-data`. */
 export class DataFinalizer {
   readonly #options: DataFinalizerOptions;
-  /** When this process first reconciled a deleted resource, ms. */
+  /** When this process first reconciled a deleted resource, monotonic ms. */
   #startedAt: number | undefined;
 
   constructor(options: DataFinalizerOptions) {
@@ -58,15 +58,18 @@ export class DataFinalizer {
   async finalize(session: CopilotSession, context: ReconcileContext): Promise<Result> {
     const { client, states, clock, metrics } = this.#options;
     if (states.of(session).finalizerRemoved) return {};
-    this.#startedAt ??= clock.now();
-    const { removal, tenantTerminating } = await this.#remove(session, context);
+    const seen = (states.of(session).deletionSeen ??= { wall: clock.now(), monotonic: clock.monotonic() });
+    this.#startedAt ??= seen.monotonic;
+    const { removal, tenantTerminating } = await this.#remove(session, seen.wall, context);
+    // By the wall clock as it was then: one that is set meanwhile must neither give up the data at once, nor hold the resource for longer.
+    const offset = seen.wall - seen.monotonic;
     const deadline = deadlineOf({
       deletedAt: Date.parse(session.metadata.deletionTimestamp ?? ''),
       tenantTerminating,
       until: removal.until,
-      startedAt: this.#startedAt,
+      startedAt: offset + this.#startedAt,
     });
-    const now = clock.now();
+    const now = offset + clock.monotonic();
     const state = states.of(session);
     state.deleted ||= removal.deleted;
     if (removal.pending.length + removal.unswept.length > 0 && now < deadline) {
@@ -99,9 +102,8 @@ export class DataFinalizer {
     }
   }
 
-  async #remove(session: CopilotSession, { signal, log }: ReconcileContext): Promise<Attempt> {
-    const { client, tenants, remover, states, clock } = this.#options;
-    const since = (states.of(session).deletionSeenAt ??= clock.now());
+  async #remove(session: CopilotSession, since: number, { signal, log }: ReconcileContext): Promise<Attempt> {
+    const { client, tenants, remover } = this.#options;
     let tenant: CopilotTenant | undefined;
     let removal: Removal;
     try {

@@ -16,6 +16,7 @@ import { ignoreNotFound } from '../../kube/types/not-found.ts';
 import { ForeignObjectError, isControlledBy } from '../../kube/types/owner.ts';
 import { LruMap } from '../../kube/cache/lru.ts';
 import type { ReadonlyStore } from '../../kube/cache/store.ts';
+import { msLeft } from '../../kube/types/time.ts';
 import { keyOf, nameOf } from '../../kube/types/types.ts';
 import { hasFinalizer } from '../../kube/write/finalizer.ts';
 import { serverMessage } from '../../kube/write/refusal.ts';
@@ -105,7 +106,7 @@ export class RemovalJobs {
       if (progress.state !== 'Again') return { state: progress.state };
       return this.#makeRoom(request, job);
     }
-    if (clock.now() - since < GATHER_MS) return { ...waiting(name), refreshing: true };
+    if (msLeft(since, GATHER_MS, clock.now()) > 0) return { ...waiting(name), refreshing: true };
     const claim = await this.claim(namespace, serverName(tenant.metadata.name, index), signal);
     return claim === undefined ? { state: 'NoVolume' } : this.#create(request, name);
   }
@@ -206,7 +207,7 @@ export class RemovalJobs {
     const now = clock.now();
     if (now - Date.parse(creationTimestamp) < START_GRACE_MS) return undefined;
     const known = this.#refusals.get(uid);
-    if (known !== undefined && now - known.at < EVENTS_MS) return (await known.warning)?.message;
+    if (known !== undefined && msLeft(known.at, EVENTS_MS, now) > 0) return (await known.warning)?.message;
     const warning = latestWarning(job, client, signal, saysWhyNoPod);
     this.#refusals.set(uid, { at: now, warning });
     return (await warning)?.message;

@@ -1,6 +1,7 @@
 /** Decides whether the pod of a server may be replaced or stopped now, or whether its turns are waited for. */
 import type { DrainReason, ServerDrain } from '../../api/tenant.ts';
 import { timestamp } from '../../kube/types/time.ts';
+import { DRAIN_RETURN_MS } from '../../resources/gateway-internal.ts';
 
 /** What the replicas of the gateway say of one drain. */
 export interface DrainReport {
@@ -74,7 +75,7 @@ export function drainDecision(input: DrainInput): DrainDecision {
   if (input.wasRefused) return replace('Refused', 'Its Deployment could not be written after the last drain.');
   if (!input.responds) return replace('NotResponding', 'It does not answer, so no turn of it would end.');
   if (timeoutMs === 0) return replace('NoTimeout', 'spec.drain.timeout is 0s.');
-  const isStated = stated?.podUID === podUID;
+  const isStated = stated?.podUID === podUID && !isAbandoned(stated, now);
   // The clock was set back, or is that of another machine: the timeout counts from now on.
   const since = isStated && Date.parse(stated.since) <= now ? stated.since : timestamp(now);
   const deadline = Date.parse(since) + timeoutMs;
@@ -93,6 +94,14 @@ export function drainDecision(input: DrainInput): DrainDecision {
   };
   const message = `Server ${server} drains before it is ${WHAT[why]}: ${leftOf(drain.turns)}, until ${drain.deadline} at the latest.`;
   return { action: 'drain', reason: isStated ? 'Draining' : 'Begun', message, drain, dueInMs };
+}
+
+/**
+ * Nobody has replaced the pod for so long, because no operator ran or the clock was set, that the gateway uses it again: turns may run there
+ * that know of no drain.
+ */
+function isAbandoned(stated: ServerDrain, now: number): boolean {
+  return now >= Date.parse(stated.deadline) + DRAIN_RETURN_MS - MARGIN_MS;
 }
 
 function leftOf(turns: number | undefined): string {

@@ -26,6 +26,8 @@ export interface HibernationInput {
   readonly isAsked: boolean;
   /** Whether one more tenant may start now. It is only asked for one that would. */
   readonly hasPlace: () => boolean;
+  /** For how long this process has known that it is being woken, in ms: the wall clock may be set, and no operator may have run meanwhile. */
+  readonly wakingMs: number;
   /** Every server runs as specified, and answers. */
   readonly areReady: boolean;
   /** The kubelet can connect to every server: then the gateway lets calls pass, whatever this process knows of its own pings. */
@@ -153,9 +155,9 @@ function asleep(input: HibernationInput, phase: 'Stopping' | 'Stopped'): Hiberna
 }
 
 function waking(input: HibernationInput, timeoutMs: number): HibernationDecision {
-  const { stated, areReady, arePortsOpen, cause, now } = input;
+  const { wakingMs, areReady, arePortsOpen, cause } = input;
   if (areReady) return to(input, 'Running', 'Awake', 'Every server runs and answers.');
-  const leftMs = msLeft(Date.parse(stated?.since ?? ''), timeoutMs, now);
+  const leftMs = timeoutMs - wakingMs;
   if (leftMs > 0) return to(input, 'Waking', 'Waking', 'Servers are being started.', leftMs);
   // Clients may use them already: whether they answer is for their health to say.
   if (arePortsOpen) return to(input, 'Running', 'Awake', 'Every server runs.');

@@ -72,7 +72,7 @@ beforeAll(async () => {
   writeFileSync(tokenFile, await tokenOf('operator', INTERNAL_AUDIENCE));
   clients = new GatewayClients({
     client: operator.client,
-    clock: { sleep: () => Promise.resolve() },
+    clock: { sleep: () => Promise.resolve(), monotonic: () => 0 },
     log: { warn: (fields) => expect(fields).toBe('nothing to warn of'), info: () => undefined },
     namespace: GATEWAY_NAMESPACE,
     service: SERVICE,

@@ -25,7 +25,7 @@ it('is written at most twice a minute while clients come and go, and is right wi
   const slice = { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata, endpoints: [endpoint] };
   const clients = new GatewayClients({
     client: { listAll: () => Promise.resolve({ items: [slice] as never[], metadata: {} } as never) },
-    clock: { sleep: (ms, signal) => world.clock.sleep(ms, signal) },
+    clock: { sleep: (ms, signal) => world.clock.sleep(ms, signal), monotonic: () => world.clock.monotonic() },
     log: { warn: () => undefined, info: () => undefined },
     namespace: 'operator',
     service: 'copilot-gateway',

@@ -82,6 +82,12 @@ describe('a session is found', () => {
     expect(found([on(0, 1, 101)], undefined, 100)).toBe('acme-0');
   });
 
+  it('where it is used again after it expired, also when the clock was set back between', () => {
+    const expiredAt = 100;
+    const seen = (at: number, now: number) => copiesOf([on(0, 1, at)], 'alpha', expiredAt, now).length;
+    expect([seen(90, 110), seen(105, 110), seen(50, 60)]).toEqual([0, 1, 1]);
+  });
+
   it('on each server whose answer has it', () => {
     expect(copiesOf([on(0, 1), serverView(1), on(2, 2)], 'alpha').map(({ server }) => server.name)).toEqual([
       'acme-0',

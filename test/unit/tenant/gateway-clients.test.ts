@@ -3,6 +3,7 @@ import type { EndpointSlice } from '../../../src/kube/types/builtins.ts';
 import type { TenantCount } from '../../../src/resources/gateway-internal.ts';
 import { GatewayClients } from '../../../src/tenant/gateway-clients.ts';
 import { replicasOf } from '../../../src/tenant/gateway-replicas.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
 const [ACME, GLOBEX] = ['acme', 'globex'].map((name) => ({ namespace: 'team', name }));
 const count = (name: string, clients: number): TenantCount => ({ namespace: 'team', name, clients });
@@ -18,6 +19,7 @@ let logged: string[];
 /** The replicas cannot be listed. */
 let listing: Error | undefined;
 let clients: GatewayClients;
+let clock: FakeClock;
 
 function sliceOf(addresses: readonly string[]): EndpointSlice {
   const endpoints = addresses.map((address) => {
@@ -36,6 +38,7 @@ function sliceOf(addresses: readonly string[]): EndpointSlice {
 }
 
 beforeEach(() => {
+  clock = new FakeClock();
   upMs = undefined;
   listing = undefined;
   [answers, ready, asked, changed, logged] = [{}, {}, [], [], []];
@@ -47,7 +50,7 @@ beforeEach(() => {
         return Promise.resolve({ items: [sliceOf(Object.keys(answers))] as never[], metadata: {} } as never);
       },
     },
-    clock: { sleep: () => Promise.resolve() },
+    clock,
     log: { warn: (fields) => logged.push(JSON.stringify(fields)), info: (_fields, message) => logged.push(message) },
     namespace: 'operator',
     service: 'copilot-gateway',
@@ -184,6 +187,20 @@ describe('for how long tenants are unused', () => {
     answers = { '10.0.0.1': new Error('no route') };
     await poll();
     expect(idle()).toBeUndefined();
+  });
+
+  it('is not known after an hour in which this process was paused, until the replicas are asked again', async () => {
+    upMs = 90_000;
+    answers = { '10.0.0.1': [] };
+    await poll();
+    clock.jumpWallClock(3_600_000);
+    await clock.advance(60_000);
+    expect(idle()).toBe(90_000);
+    await clock.pause(3_600_000);
+    expect(idle()).toBeUndefined();
+    answers = { '10.0.0.1': [used(1_000)] };
+    await poll();
+    expect(idle()).toBe(1_000);
   });
 
   it('is none while a replica that is not ready does not answer: it may have been used just before', async () => {

@@ -19,6 +19,10 @@ describe('a wake', () => {
     },
   );
 
+  it('takes none since a time that is long to come: the clock was set back', () => {
+    expect(takesWakePlace(sampleTenant(SLEEPY, {}, since(-60 * MINUTE)), NOW)).toBe(false);
+  });
+
   it('is none of a tenant that is not to sleep any more', () => {
     expect(takesWakePlace(sampleTenant({}, {}, since(0)), NOW)).toBe(false);
   });

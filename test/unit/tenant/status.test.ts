@@ -373,6 +373,11 @@ describe('the status of a server', () => {
 
   it.each([
     ['counts as restarting for five minutes', 5 * MINUTE - SECOND, 'Restarting unresponsive servers: acme-0.'],
+    [
+      'counts as starting when the clock was set back since',
+      -60 * MINUTE,
+      'Waiting for 1 of 1 servers to start and respond: acme-0.',
+    ],
     ['counts as starting after that', 5 * MINUTE, 'Waiting for 1 of 1 servers to start and respond: acme-0.'],
   ])('that was restarted %s', (_, later, message) => {
     const observed = [healthyServer(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } })];

@@ -113,4 +113,17 @@ describe('the tenants that clients wait for', () => {
     wakes.settle(ref('a'), 'Asleep');
     expect(wakes.isAsked(ref('a'), 2)).toBe(false);
   });
+
+  it('have been started for so long as this process knows it, whatever the wall clock says', async () => {
+    expect(wakes.wakingMs(ref('a'))).toBe(0);
+    wakes.settle(ref('a'), 'Waking');
+    await clock.advance(60_000);
+    clock.jumpWallClock(3_600_000);
+    wakes.settle(ref('a'), 'Waking');
+    expect(wakes.wakingMs(ref('a'))).toBe(60_000);
+    wakes.settle(ref('a'), 'Asleep');
+    wakes.settle(ref('a'), 'Waking');
+    await clock.advance(1_000);
+    expect(wakes.wakingMs(ref('a'))).toBe(1_000);
+  });
 });

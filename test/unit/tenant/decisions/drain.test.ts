@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import type { ServerDrain } from '../../../../src/api/tenant.ts';
+import { timestamp } from '../../../../src/kube/types/time.ts';
 import { drainDecision, type DrainInput } from '../../../../src/tenant/decisions/drain.ts';
 import { MINUTE, NOW, SECOND } from '../fixtures.ts';
 
@@ -72,6 +74,26 @@ describe('the drain of a server', () => {
     const { drain, dueInMs } = decide({ now: NOW - 60 * MINUTE }) as { drain?: object; dueInMs?: number };
     expect(drain).toEqual({ ...STATED, since: '2026-01-02T02:04:05Z', deadline: '2026-01-02T02:09:05Z' });
     expect(dueInMs).toBe(5 * MINUTE + 10 * SECOND);
+  });
+
+  // The gateway uses the pod again when nobody has replaced it for five minutes: turns run there that know of no drain.
+  it.each<[why: string, change: Partial<DrainInput>]>([
+    ['the operator was away for an hour', { now: NOW + 65 * MINUTE }],
+    ['the clock was set forward by an hour', { now: NOW + 60 * MINUTE, report: { turns: 2, waiting: 1 } }],
+    ['the gateway answers as if it had not been there', { now: NOW + 65 * MINUTE, report: { turns: 0, waiting: 1 } }],
+    [
+      'this process was paused since the gateway had left the pod',
+      { now: NOW + 65 * MINUTE, report: { turns: 0, waiting: 0 } },
+    ],
+    ['it was one to sleep, which ends earlier', { why: 'Hibernating', timeoutMs: 45 * SECOND, now: NOW + 65 * MINUTE }],
+  ])('begins anew when %s', (_, change) => {
+    const { reason, drain, dueInMs } = decide(change) as { reason: string; drain?: ServerDrain; dueInMs?: number };
+    expect([reason, drain?.epoch, drain?.since]).toEqual(['Begun', 5, timestamp(change.now ?? 0)]);
+    expect(dueInMs).toBe((change.timeoutMs ?? 5 * MINUTE) + 10 * SECOND);
+  });
+
+  it('does not begin anew while the gateway still waits for the next pod', () => {
+    expect(decide({ now: NOW + 9 * MINUTE })).toMatchObject({ action: 'replace', reason: 'DeadlinePassed' });
   });
 
   it('keeps epoch and time when its reason changes', () => {

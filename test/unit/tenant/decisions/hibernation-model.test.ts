@@ -80,6 +80,7 @@ function decide(world: World, isLate: boolean, mutant: Mutant): void {
     isAsked: asked >= epoch,
     hasPlace: () => true,
     areReady: pod === 'Up' && hasPinged,
+    wakingMs: isLate ? MINUTE : 0,
     arePortsOpen: pod === 'Up' && mutant.trustsOnlyPings !== true,
     isChanging: false,
     areStopped: pod === 'Down',

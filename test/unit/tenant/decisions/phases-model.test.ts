@@ -123,6 +123,7 @@ function sleepOrWake(world: World, mayStop: boolean): void {
     hasPlace: () => true,
     areReady: pod.state === 'Up',
     arePortsOpen: pod.state === 'Up',
+    wakingMs: 0,
     isChanging: drain !== undefined && drain.reason !== 'Hibernating',
     areStopped: pod.state === 'Down',
     mayStop,
