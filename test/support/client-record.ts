@@ -28,7 +28,7 @@ interface Message {
   readonly id?: number | string;
   readonly method?: string;
   readonly params?: { readonly sessionId?: string; readonly prompt?: string; readonly event?: Event };
-  readonly error?: unknown;
+  readonly error?: { readonly message: string };
 }
 
 /** Of the library that the SDK uses. */
@@ -51,10 +51,18 @@ export class ClientRecord {
   /** Of each session, the views that are open. */
   readonly #open = new Map<string, View[]>();
 
-  /** From now on. `problems` gets answers that nobody had asked for. */
-  constructor(client: CopilotClient, sessions: Map<string, SessionRecord>, problems: string[]) {
+  readonly #isNew: (sessionId: string) => boolean;
+
+  /** From now on. `problems` gets answers that nobody had asked for. `isNew`: a session has no journal yet. */
+  constructor(
+    client: CopilotClient,
+    sessions: Map<string, SessionRecord>,
+    problems: string[],
+    isNew: (sessionId: string) => boolean,
+  ) {
     this.#sessions = sessions;
     this.#problems = problems;
+    this.#isNew = isNew;
     const { connection } = client as unknown as { connection: Connection };
     const log = ({ type, message }: Said): void => {
       if (type === 'send-request') this.#ask(message);
@@ -83,7 +91,9 @@ export class ClientRecord {
   #ask(message: Message): void {
     const { id, method, params: { sessionId, prompt = '' } = {} } = message;
     if (sessionId !== undefined && (method === 'session.create' || method === 'session.resume')) {
-      const view = { isMaker: method === 'session.create', events: [], isOpen: true };
+      // Servers go on with a session of this id, if there is one.
+      const isMaker = method === 'session.create' && this.#isNew(sessionId);
+      const view = { isMaker, events: [], isOpen: true };
       this.#open.set(sessionId, [...(this.#open.get(sessionId) ?? []), view]);
       this.#asked.set(id, { ...message, view });
       return;
@@ -102,6 +112,8 @@ export class ClientRecord {
     const { method, view, params: { sessionId, prompt = '' } = {} } = asked;
     if (sessionId === undefined) return;
     if (view !== undefined) return this.#attach(sessionId, view, error === undefined);
+    // Also who must no longer use it is told so.
+    if (error?.message.startsWith('Session not found')) this.#close(sessionId);
     if (error !== undefined) return;
     if (method === 'session.send') this.#session(sessionId).acknowledged.push(prompt);
     if (method === 'session.detach' || method === 'session.delete') this.#close(sessionId);

@@ -24,7 +24,7 @@ export class Histories {
 
   /** Runs `use`, and notes what its client does and is told. Before that leaves, all has to come that it is to get. */
   async watch<T>(client: CopilotClient, use: (client: CopilotClient) => Promise<T>): Promise<T> {
-    const record = new ClientRecord(client, this.#sessions, this.#problems);
+    const record = new ClientRecord(client, this.#sessions, this.#problems, (id) => this.#journalOf(id) === '');
     const result = await use(client);
     const ends = record.open.map(([id, view]) => ({ id, view, until: this.#journal(id).at(-1)?.id }));
     const missing = () =>

@@ -84,8 +84,11 @@ async function soon<T>(promise: Promise<T>): Promise<T> {
 
 const says = (client: FakeClient, ...prompts: string[]) =>
   prompts.forEach((prompt) => client.done('session.send', { prompt }));
+/** Makes the session, whose prompts are then in its journal. */
 function makes(client: FakeClient, ...prompts: string[]): void {
+  written();
   client.done('session.create');
+  written(...EVENTS);
   says(client, ...prompts);
 }
 
@@ -99,9 +102,9 @@ it('finds nothing where each acknowledged prompt is written once, and each event
 });
 
 it('finds a prompt that is lost, and one that is written twice', async () => {
-  written(...EVENTS, event('5', 'user.message', 'a'));
   const found = await problems((client) => {
     makes(client, 'a', 'b', 'lost');
+    written(...EVENTS, event('5', 'user.message', 'a'));
     client.tell(...EVENTS, event('5', 'user.message', 'a'));
   });
   expect(found).toEqual([
@@ -112,7 +115,7 @@ it('finds a prompt that is lost, and one that is written twice', async () => {
 
 it('takes a prompt that was not acknowledged for written or not', async () => {
   const found = await problems((client) => {
-    client.done('session.create');
+    makes(client);
     const ids = ['a', 'b', 'c'].map((prompt) => client.call('session.send', { prompt }));
     client.tell(...EVENTS);
     for (const id of ids) client.answer(id, REFUSED);
@@ -143,7 +146,7 @@ it('has who attaches later see all from its first event on, until it leaves', as
   ]);
 });
 
-it('does not expect what comes when a client has detached, or is gone, or was refused', async () => {
+it('does not expect what comes when a client has detached, or is gone, or was refused, or may no longer use it', async () => {
   const found = await problems(
     (client) => {
       client.done('session.resume');
@@ -156,6 +159,12 @@ it('does not expect what comes when a client has detached, or is gone, or was re
       client.dispose();
     },
     (client) => client.answer(client.call('session.resume'), REFUSED),
+    (client) => {
+      client.done('session.resume');
+      client.tell(EVENTS[2]);
+      const error = { code: 1, message: 'Session not found: s' };
+      client.answer(client.call('session.send', { prompt: 'no more' }), { error });
+    },
   );
   expect(found).toEqual([]);
 });
@@ -184,11 +193,13 @@ it('finds a call without an answer, one with two, and an answer without a call',
 });
 
 it('does not check a session that was deleted, one that may lose something, and the half of a line', async () => {
-  journal = '';
-  expect(await problems((client) => makes(client, 'a', 'b'))).toEqual([]);
-  written(...EVENTS.slice(0, 4));
-  journal += '{"id":"5","ty';
-  expect(await problems((client) => (makes(client, 'a', 'b'), client.tell(...EVENTS)))).toEqual([]);
+  expect(await problems((client) => (makes(client, 'lost'), written()))).toEqual([]);
+  const found = await problems((client) => {
+    makes(client, 'a', 'b');
+    journal += '{"id":"5","ty';
+    client.tell(...EVENTS);
+  });
+  expect(found).toEqual([]);
   histories.mayLose('s');
   expect(await problems((client) => makes(client, 'lost'))).toEqual([]);
 });
@@ -199,6 +210,14 @@ it('knows a session of the same id that is made anew', async () => {
     client.done('session.delete');
     makes(client, 'a', 'b');
     client.tell(...EVENTS);
+  });
+  expect(found).toEqual([]);
+});
+
+it('takes a session that is created although it is there for one that is resumed', async () => {
+  const found = await problems((client) => {
+    client.done('session.create');
+    client.tell(...EVENTS.slice(3));
   });
   expect(found).toEqual([]);
 });
