@@ -12,7 +12,7 @@ import { rulesByIsolation } from '../../src/gateway/methods/rules.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { RoutedRelay } from '../../src/gateway/forward/routed-relay.ts';
 import { UnreadMemory, unreadLimits } from '../../src/gateway/client/unread-memory.ts';
-import { dialTcpWhile, type Dial } from '../../src/copilot/index.ts';
+import { dialTcpGathering, dialTcpWhile, type Dial } from '../../src/copilot/index.ts';
 import type { Homes } from '../../src/gateway/peers/model.ts';
 import { createRelay, type ClosableRelay } from '../../src/gateway/relay/relay.ts';
 import { ForwardMetrics } from '../../src/gateway/report/forward-metrics.ts';
@@ -21,6 +21,7 @@ import { GatewayMetrics } from '../../src/gateway/report/metrics.ts';
 import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';
 import { systemClock, type Clock } from '../../src/kube/clock/clock.ts';
 import { credentialHash } from '../../src/resources/binding.ts';
+import { ServerAnswers } from './server-answers.ts';
 import { StaticFleet } from './static-fleet.ts';
 import { StaticOwnership } from './static-ownership.ts';
 import { waitFor } from './wait.ts';
@@ -73,6 +74,7 @@ export class GatewayInProcess implements AsyncDisposable {
   readonly log: LogLine[] = [];
   readonly ownership = new StaticOwnership();
   readonly #registry = new Registry();
+  readonly #answers = new ServerAnswers();
   readonly #stop = new AbortController();
   readonly #kill = new AbortController();
   readonly #relay: ClosableRelay;
@@ -101,7 +103,9 @@ export class GatewayInProcess implements AsyncDisposable {
       observer: relayMetrics,
       limits: relayLimits,
       mayFollow: homes !== undefined,
-      ...(homes === undefined ? options.dial && { dial: options.dial } : { dial: dialTcpWhile(() => homes.mayAct) }),
+      dial: this.#answers.dial(
+        homes === undefined ? (options.dial ?? dialTcpGathering) : dialTcpWhile(() => homes.mayAct),
+      ),
     });
     relayMetrics.watch(this.#relay);
     const unread = new UnreadMemory(unreadLimits(options.maxUnreadBytes ?? MAX_UNREAD_BYTES, MAX_CONNECTIONS));
@@ -213,10 +217,12 @@ export class GatewayInProcess implements AsyncDisposable {
     await this.#running;
   }
 
+  /** @throws Error if it answered a server twice */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#kill.abort();
     await this.stop();
     (this.#routed ?? this.#relay).close();
+    if (this.#answers.problems.length > 0) throw new Error(this.#answers.problems.join('\n'));
   }
 
   #write(line: string, done: () => void): void {

@@ -1,107 +1,108 @@
-/** Watches the sessions that clients of a test make and resume, and checks all of their histories against the journals at its end. */
-import type { CopilotClient, CopilotSession, MessageOptions } from '@github/copilot-sdk';
+/** Compares what all clients of a test said and were told with the journals of its servers. */
+import type { CopilotClient } from '@github/copilot-sdk';
+import { setTimeout } from 'node:timers/promises';
+import { ClientRecord, type SessionRecord, type View } from './client-record.ts';
 import { problemsOf, type HistoryEvent } from './history.ts';
 import { historyEvent } from './watched.ts';
 
-/** What one client did in a session, and saw of it since it was attached. */
-interface Watch {
-  /** It made the session, so it is to see all of it. */
-  readonly isMaker: boolean;
-  readonly events: HistoryEvent[];
-  /** Prompts that were answered to it. */
-  readonly answered: string[];
-  /** All that it sent: of some it may not know what became of them. */
-  readonly sent: string[];
-}
+/** How late servers write the last events of a turn and the gateway tells them, in ms, with time for a busy machine. */
+const LATE_MS = 5_000;
+const EVERY_MS = 50;
+/** What servers write for themselves, and tell nobody. */
+const NOT_TOLD = 'session.usage_record';
 
 export class Histories {
-  readonly #watches = new Map<string, Watch[]>();
+  readonly #sessions = new Map<string, SessionRecord>();
+  readonly #problems: string[] = [];
+  readonly #unchecked = new Set<string>();
+  readonly #journalOf: (sessionId: string) => string;
 
-  /** Watches every session that this client makes or resumes from now on. */
-  watch(client: CopilotClient): void {
-    const create = client.createSession.bind(client);
-    const resume = client.resumeSession.bind(client);
-    client.createSession = async (config) => this.#watched(await create(config), true);
-    client.resumeSession = async (id, config) => this.#watched(await resume(id, config), false);
+  /** `journalOf`: what is on the disk of a session; empty where it was deleted, which is not checked. */
+  constructor(journalOf: (sessionId: string) => string) {
+    this.#journalOf = journalOf;
   }
 
-  /** What is wrong with any of them, in sentences. `journalOf`: what is on the disk; empty where the session was deleted, which is not checked. */
-  problems(journalOf: (sessionId: string) => string): string[] {
-    return [...this.#watches].flatMap(([id, watches]) => {
-      const journal = eventsOf(journalOf(id));
-      const problems =
-        journal.length === 0 ? [] : [...promptProblems(journal, watches), ...seenProblems(journal, watches)];
-      return problems.map((problem) => `session ${id}: ${problem}`);
-    });
+  /** Runs `use`, and notes what its client does and is told. Before that leaves, all has to come that it is to get. */
+  async watch<T>(client: CopilotClient, use: (client: CopilotClient) => Promise<T>): Promise<T> {
+    const record = new ClientRecord(client, this.#sessions, this.#problems, (id) => this.#journalOf(id) === '');
+    const result = await use(client);
+    const ends = record.open.map(([id, view]) => ({ id, view, until: this.#journal(id).at(-1)?.id }));
+    const missing = () =>
+      ends.filter(({ id, view, until }) => view.isOpen && this.#seen(id, { ...view, until }).length > 0);
+    await within(() => record.waiting.length === 0 && missing().length === 0);
+    for (const { view, until } of ends) if (view.isOpen) view.until = until;
+    this.#problems.push(...record.waiting.map((method) => `a call of ${method} got no answer`));
+    return result;
   }
 
-  #watched(session: CopilotSession, isMaker: boolean): CopilotSession {
-    const watch: Watch = { isMaker, events: [], answered: [], sent: [] };
-    this.#watches.set(session.sessionId, [...(this.#watches.get(session.sessionId) ?? []), watch]);
-    session.on((event) => void watch.events.push(historyEvent(event)));
-    const send = session.send.bind(session);
-    const sendAndWait = session.sendAndWait.bind(session);
-    // The SDK's own sendAndWait calls it, too.
-    session.send = (given: string | MessageOptions) => {
-      const options = optionsOf(given);
-      watch.sent.push(options.prompt);
-      return send(options);
-    };
-    session.sendAndWait = async (given: string | MessageOptions, timeout?: number) => {
-      const options = optionsOf(given);
-      const answer = await sendAndWait(options, timeout);
-      watch.answered.push(options.prompt);
-      return answer;
-    };
-    return session;
+  /** Something of this session is lost, and its clients are told so: it is not checked. */
+  mayLose(sessionId: string): void {
+    this.#unchecked.add(sessionId);
+  }
+
+  /** What is wrong, in sentences. */
+  async problems(): Promise<string[]> {
+    const find = () => [...this.#sessions].flatMap(([id, record]) => this.#ofSession(id, record));
+    await within(() => find().length === 0);
+    return [...this.#problems, ...find()];
+  }
+
+  #ofSession(id: string, { views, sent, acknowledged }: SessionRecord): string[] {
+    const problems = [
+      ...promptProblems(this.#journal(id), sent, acknowledged),
+      ...views.flatMap((view) => this.#seen(id, view)),
+    ];
+    return problems.map((problem) => `session ${id}: ${problem}`);
+  }
+
+  #seen(id: string, view: View): string[] {
+    return seenProblems(this.#journal(id), view);
+  }
+
+  #journal(id: string): HistoryEvent[] {
+    return this.#unchecked.has(id) ? [] : eventsOf(this.#journalOf(id));
   }
 }
 
-const optionsOf = (given: string | MessageOptions): MessageOptions =>
-  typeof given === 'string' ? { prompt: given } : given;
+/** Waits until it is so, or too long. */
+async function within(isSo: () => boolean): Promise<void> {
+  const endsAt = performance.now() + LATE_MS;
+  while (!isSo() && performance.now() < endsAt) await setTimeout(EVERY_MS);
+}
 
-/** Every prompt that was answered is there, and none more often than it was sent. */
-function promptProblems(journal: readonly HistoryEvent[], watches: readonly Watch[]): string[] {
-  const written = countsOf(journal.flatMap(({ type, content = '' }) => (type === 'user.message' ? [content] : [])));
-  const answered = countsOf(watches.flatMap((watch) => watch.answered));
-  const sent = countsOf(watches.flatMap((watch) => watch.sent));
-  return [...sent.keys()].flatMap((prompt) => {
-    const [is, least, most] = [written, answered, sent].map((counts) => counts.get(prompt) ?? 0) as [
-      number,
-      number,
-      number,
-    ];
+/** Every prompt that was acknowledged is there, and none more often than it was sent. */
+function promptProblems(
+  journal: readonly HistoryEvent[],
+  sent: readonly string[],
+  acknowledged: readonly string[],
+): string[] {
+  if (journal.length === 0) return [];
+  const written = journal.flatMap(({ type, content = '' }) => (type === 'user.message' ? [content] : []));
+  const count = (texts: readonly string[], prompt: string) => texts.filter((text) => text === prompt).length;
+  return [...new Set(sent)].flatMap((prompt) => {
+    const [is, least, most] = [count(written, prompt), count(acknowledged, prompt), count(sent, prompt)];
     if (is >= least && is <= most) return [];
-    return [`the journal has the prompt ${prompt} ${is} times; it was sent ${most} times, and answered ${least} times`];
+    return [
+      `the journal has the prompt ${prompt} ${is} times; it was sent ${most} times, and acknowledged ${least} times`,
+    ];
   });
 }
 
 /** From the first event that a client saw to its last one it saw each once, and in order. */
-function seenProblems(journal: readonly HistoryEvent[], watches: readonly Watch[]): string[] {
-  return watches.flatMap(({ isMaker, events }) => {
-    const seen = new Set(events.map(({ id }) => id));
-    const first = isMaker ? 0 : journal.findIndex(({ id }) => seen.has(id));
-    const last = journal.findLastIndex(({ id }) => seen.has(id));
-    if (first < 0 || last < 0) return [];
-    const part = journal.slice(first, last + 1);
-    const prompts = part.flatMap(({ type, content = '' }) => (type === 'user.message' ? [content] : []));
-    return problemsOf(part, { prompts, failed: [], events });
-  });
+function seenProblems(journal: readonly HistoryEvent[], { isMaker, events, until }: View): string[] {
+  const seen = new Set(events.map(({ id }) => id));
+  const first = isMaker ? 0 : journal.findIndex(({ id }) => seen.has(id));
+  const last = journal.findLastIndex(({ id }) => seen.has(id) || id === until);
+  if (first < 0 || last < 0) return [];
+  const part = journal.slice(first, last + 1);
+  const prompts = part.flatMap(({ type, content = '' }) => (type === 'user.message' ? [content] : []));
+  return problemsOf(part, { prompts, failed: [], events });
 }
 
-function countsOf(texts: readonly string[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
-  return counts;
-}
-
-/** What servers write for themselves, and tell nobody. */
-const NOT_TOLD = 'session.usage_record';
-
-/** Of a journal on the disk, whose last line may be half written. */
+/** Of a journal on the disk, whose last line may be half written. What could not be written at first is there twice. */
 function eventsOf(journal: string): HistoryEvent[] {
   const lines = journal.split('\n');
   lines.pop();
   const events = lines.map((line) => historyEvent(JSON.parse(line) as Parameters<typeof historyEvent>[0]));
-  return events.filter(({ type }) => type !== NOT_TOLD);
+  return [...new Map(events.map((event) => [event.id, event])).values()].filter(({ type }) => type !== NOT_TOLD);
 }

@@ -57,8 +57,11 @@ export class RawCalls implements Disposable {
     return message.result ?? {};
   }
 
+  /** @throws Error if a call got a second answer */
   [Symbol.dispose](): void {
     this.#socket.destroy();
+    const answers = this.unasked.filter(({ method }) => method === undefined);
+    if (answers.length > 0) throw new Error(`answers that nobody waits for: ${JSON.stringify(answers)}`);
   }
 
   #take(text: string): void {

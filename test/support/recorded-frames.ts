@@ -1,5 +1,6 @@
 /** Notes what the gateway and a server say to each other of each session, so that a failure that chance brings can be understood from its text alone. */
-import { FrameDecoder, dialTcpGathering, isObject, type Dial } from '../../src/copilot/index.ts';
+import { dialTcpGathering, isObject } from '../../src/copilot/index.ts';
+import { tappedDial } from './tapped-dial.ts';
 
 interface Frame {
   /** Ms since the epoch. */
@@ -25,32 +26,15 @@ export class RecordedFrames {
   #connections = 0;
 
   /** Connects to a server, and notes what is said. */
-  readonly dial: Dial = (address, events) => {
+  readonly dial = tappedDial(dialTcpGathering, () => {
     this.#connections += 1;
     const connection = this.#connections;
-    const [sent, got] = ['>', '<'].map((way) => new FrameDecoder((body) => this.#note(connection, way, body)));
-    const wire = dialTcpGathering(address, {
-      connected: () => events.connected(),
-      drained: () => events.drained(),
-      data: (chunk) => {
-        got?.push(chunk);
-        events.data(chunk);
-      },
-      closed: (error) => {
-        this.mark(`connection ${connection} is closed`);
-        events.closed(error);
-      },
-    });
     return {
-      pause: () => wire.pause(),
-      resume: () => wire.resume(),
-      destroy: () => wire.destroy(),
-      write: (frame) => {
-        sent?.push(Buffer.from(frame));
-        return wire.write(frame);
-      },
+      sent: (body) => this.#note(connection, '>', body),
+      got: (body) => this.#note(connection, '<', body),
+      closed: () => this.mark(`connection ${connection} is closed`),
     };
-  };
+  });
 
   /** Something that concerns all sessions. */
   mark(text: string): void {

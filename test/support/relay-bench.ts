@@ -1,7 +1,6 @@
 /** A real server, a model and the gateway in front of it, for tests of the relay with real SDKs. */
 import { approveAll, defineTool, type CopilotClient, type SessionConfig } from '@github/copilot-sdk';
 import { randomUUID } from 'node:crypto';
-import { setTimeout } from 'node:timers/promises';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import type { Step } from '../model/script.ts';
 import { withClient, type Binding } from './chat.ts';
@@ -24,8 +23,6 @@ export const WAYS: readonly (readonly [ServerBinary, Way])[] = [
 ];
 
 const TOKEN = 'f3b1c0ffee';
-/** How late servers write the last events of a turn, in ms, and time for a busy machine. */
-const WRITTEN_MS = 5_000;
 
 export class RelayBench implements AsyncDisposable {
   readonly server: CopilotServer;
@@ -39,7 +36,7 @@ export class RelayBench implements AsyncDisposable {
   readonly token = TOKEN;
   /** What clients of the gateway need. */
   readonly binding: Binding;
-  readonly #histories = new Histories();
+  readonly #histories = new Histories((id) => this.servers.map((server) => server.journalOf(id)).join(''));
 
   private constructor(
     server: CopilotServer,
@@ -109,31 +106,22 @@ export class RelayBench implements AsyncDisposable {
 
   /** Runs `use` with a client of the gateway. */
   client<T>(use: (client: CopilotClient) => Promise<T>): Promise<T> {
-    return withClient(this.binding, this.watched(use));
-  }
-
-  /** The same `use`, with all that its client does and sees in sessions noted for {@link historyProblems}. */
-  watched<T>(use: (client: CopilotClient) => Promise<T>): (client: CopilotClient) => Promise<T> {
-    return (client) => {
-      this.#histories.watch(client);
-      return use(client);
-    };
-  }
-
-  /** What clients did and saw that does not agree with the journals, in sentences; to be called while the servers have them on their disks. */
-  async historyProblems(): Promise<string[]> {
-    const journalOf = (id: string) => this.servers.map((server) => server.journalOf(id)).join('');
-    const endsAt = performance.now() + WRITTEN_MS;
-    for (;;) {
-      const problems = this.#histories.problems(journalOf);
-      if (problems.length === 0 || performance.now() > endsAt) return problems;
-      await setTimeout(50);
-    }
+    return this.clientAt(this.binding, use);
   }
 
   /** Runs `use` with a client of the gateway that acts for a user. */
   clientOf<T>(user: string, use: (client: CopilotClient) => Promise<T>): Promise<T> {
-    return withClient({ ...this.binding, token: bindingTokenFor(user) }, use);
+    return this.clientAt({ ...this.binding, token: bindingTokenFor(user) }, use);
+  }
+
+  /** Runs `use` with a client of something else before the server. What clients say and are told has to agree with the journals at the end. */
+  clientAt<T>(binding: Binding, use: (client: CopilotClient) => Promise<T>): Promise<T> {
+    return withClient(binding, (client) => this.#histories.watch(client, use));
+  }
+
+  /** Something of this session is lost, and its clients are told so: it is not compared with its journal. */
+  mayLose(sessionId: string): void {
+    this.#histories.mayLose(sessionId);
   }
 
   /** Clients that are connected. */
@@ -164,10 +152,14 @@ export class RelayBench implements AsyncDisposable {
     return (await this.model.requests(word)).flatMap(({ toolResults = [] }) => toolResults).join();
   }
 
+  /** @throws Error if a client was told something else than the journals have */
   async [Symbol.asyncDispose](): Promise<void> {
+    // While the servers have their disks.
+    const problems = await this.#histories.problems();
     await this.#all[Symbol.asyncDispose]();
     for (const server of this.servers) await server[Symbol.asyncDispose]();
     this.model[Symbol.dispose]();
+    if (problems.length > 0) throw new Error(problems.join('\n'));
   }
 }
 

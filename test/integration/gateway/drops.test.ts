@@ -1,7 +1,6 @@
 // Clients whose connection is broken in the middle of a turn in each way that there is, on both real servers, and others that are not.
 import type { CopilotClient, CopilotSession, PermissionHandler, SessionConfig } from '@github/copilot-sdk';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { withClient } from '../../support/chat.ts';
 import { freePort } from '../../support/copilot-server.ts';
 import { problemsOf, type HistoryEvent } from '../../support/history.ts';
 import { RelayBench, clientTool, toolCall } from '../../support/relay-bench.ts';
@@ -37,7 +36,7 @@ describe.each(['cli', 'runtime'] as const)('a client that drops (%s)', (binary) 
 
   /** Runs `use` with a client whose path can be broken. It cannot take leave when that has happened. */
   async function doomed(use: (client: CopilotClient) => Promise<void>): Promise<void> {
-    await withClient({ ...bench.binding, port }, async (client) => {
+    await bench.clientAt({ ...bench.binding, port }, async (client) => {
       await use(client);
       await client.forceStop();
     });

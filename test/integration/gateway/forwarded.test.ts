@@ -3,7 +3,6 @@ import type { CopilotClient, CopilotSession } from '@github/copilot-sdk';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { withClient } from '../../support/chat.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';
 import { BINDING_TOKEN, bindingTokenFor, type GatewayInProcessOptions } from '../../support/gateway.ts';
 import { JoinedGateways } from '../../support/joined-gateways.ts';
@@ -38,7 +37,7 @@ describe.each(['cli', 'runtime'] as const)('clients at another replica (%s)', (b
     for (const name of ['a', 'home']) gateways.gateway(name).fleet.change(...changed);
   }
   const at = <T>(token: string, use: (client: CopilotClient) => Promise<T>): Promise<T> =>
-    withClient(bench.model.bind(gateways.gateway('a'), token), use);
+    bench.clientAt(bench.model.bind(gateways.gateway('a'), token), use);
   const of = <T>(user: string, use: (client: CopilotClient) => Promise<T>): Promise<T> =>
     at(bindingTokenFor(user), use);
   const answerTo = async (session: CopilotSession, prompt: string) =>

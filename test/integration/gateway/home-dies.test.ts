@@ -1,17 +1,10 @@
 // The home of a tenant dies in every moment of a turn, with both real servers: clients at another replica get the answer, once, and those that
 // were connected to it find their turn going on.
-import {
-  CopilotClient,
-  RuntimeConnection,
-  approveAll,
-  type CopilotSession,
-  type SessionConfig,
-} from '@github/copilot-sdk';
+import { approveAll, type CopilotClient, type CopilotSession, type SessionConfig } from '@github/copilot-sdk';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { withClient } from '../../support/chat.ts';
 import { BINDING_TOKEN } from '../../support/gateway.ts';
 import { JoinedGateways } from '../../support/joined-gateways.ts';
 import { RelayBench, clientTool, request, toolCall } from '../../support/relay-bench.ts';
@@ -39,7 +32,7 @@ describe.each(['cli', 'runtime'] as const)('a home that dies (%s)', (binary) => 
   });
 
   const at = <T>(name: string, use: (client: CopilotClient) => Promise<T>): Promise<T> =>
-    withClient(bench.model.bind(gateways.gateway(name), BINDING_TOKEN), use);
+    bench.clientAt(bench.model.bind(gateways.gateway(name), BINDING_TOKEN), use);
   const dies = (next = 'c') => gateways.kill('b', next);
   const inSession = <T>(changes: Partial<SessionConfig>, use: (session: CopilotSession) => Promise<T>): Promise<T> =>
     at('a', async (client) => use(await client.createSession(bench.config(changes))));
@@ -171,21 +164,15 @@ describe.each(['cli', 'runtime'] as const)('a home that dies (%s)', (binary) => 
     prompt: string,
     until: () => Promise<unknown>,
   ): Promise<string> {
-    const { host, port, token } = bench.model.bind(gateways.gateway('b'), BINDING_TOKEN);
-    const client = new CopilotClient({
-      connection: RuntimeConnection.forUri(`${host}:${port}`, { connectionToken: token }),
-    });
-    try {
-      await client.start();
+    return at('b', async (client) => {
       const session = await client.createSession(bench.config(changes));
       await session.sendAndWait({ prompt: 'before' });
       await session.send({ prompt });
       await until();
       await dies();
-      return session.sessionId;
-    } finally {
       await client.forceStop();
-    }
+      return session.sessionId;
+    });
   }
 
   /** A new client at another replica resumes the session, and waits for the end of its turn. */

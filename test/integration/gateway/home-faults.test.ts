@@ -4,7 +4,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { randomBytes } from 'node:crypto';
 import { AgreeingGateways } from '../../support/agreeing-gateways.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { withClient } from '../../support/chat.ts';
 import { BINDING_TOKEN } from '../../support/gateway.ts';
 import { RelayBench, clientTool, toolCall } from '../../support/relay-bench.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -37,7 +36,7 @@ describe.each(['cli', 'runtime'] as const)('a home (%s)', (binary) => {
   });
 
   const at = <T>(name: string, use: (client: CopilotClient) => Promise<T>): Promise<T> =>
-    withClient(bench.model.bind(gateways.of(name).gateway, BINDING_TOKEN), use);
+    bench.clientAt(bench.model.bind(gateways.of(name).gateway, BINDING_TOKEN), use);
   const answerTo = async (session: CopilotSession, prompt: string) =>
     (await session.sendAndWait({ prompt }, 120_000))?.data.content;
 

@@ -1,5 +1,5 @@
 // What counts as a use of a tenant that may sleep, on both real servers: what waits for its clients or works for them does, looking at it does not.
-import { CopilotClient, RuntimeConnection, type SessionConfig } from '@github/copilot-sdk';
+import type { SessionConfig } from '@github/copilot-sdk';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Client, listSessions } from '../../../src/copilot/index.ts';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
@@ -48,17 +48,15 @@ describe.each(['cli', 'runtime'] as const)('a tenant that may sleep (%s)', (bina
 
   /** A client is lost that has begun something, and nobody is attached any more. */
   async function left(changes: Partial<SessionConfig>, prompt: string, begun: () => Promise<unknown>): Promise<string> {
-    const { host, port, token } = bench.binding;
-    const client = new CopilotClient({
-      connection: RuntimeConnection.forUri(`${host}:${port}`, { connectionToken: token }),
+    const id = await bench.client(async (client) => {
+      const session = await client.createSession(bench.config(changes));
+      await session.send({ prompt });
+      await begun();
+      await client.forceStop();
+      return session.sessionId;
     });
-    await client.start();
-    const session = await client.createSession(bench.config(changes));
-    await session.send({ prompt });
-    await begun();
-    await client.forceStop();
     await waitFor('the gateway has noticed', async () => (await bench.clients()) === 0, patiently);
-    return session.sessionId;
+    return id;
   }
 
   it('is used by a chat, and by each client that is attached, until the last one leaves', async () => {

@@ -2,7 +2,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { CopilotClient, PermissionHandler } from '@github/copilot-sdk';
 import { connect } from 'node:net';
-import { withClient } from '../../support/chat.ts';
 import { BINDING_TOKEN } from '../../support/gateway.ts';
 import { JoinedGateways } from '../../support/joined-gateways.ts';
 import { RawClient } from '../../support/raw-client.ts';
@@ -27,7 +26,7 @@ describe.each(['cli', 'runtime'] as const)('two replicas (%s)', (binary) => {
   });
 
   const at = <T>(name: string, use: (client: CopilotClient) => Promise<T>): Promise<T> =>
-    withClient(bench.model.bind(gateways.gateway(name), BINDING_TOKEN), use);
+    bench.clientAt(bench.model.bind(gateways.gateway(name), BINDING_TOKEN), use);
   const lookup = (who: string, ran: string[] = []) =>
     clientTool('lookup', (q) => {
       ran.push(who);
@@ -168,7 +167,7 @@ describe('a client at another replica that does not read', () => {
     });
     const holder = gateways.gateway('holder');
     const binding = bench.model.bind(holder, BINDING_TOKEN);
-    await withClient(binding, async (client) => {
+    await bench.clientAt(binding, async (client) => {
       const session = await client.createSession({ ...bench.config(), streaming: true });
       await session.sendAndWait({ prompt: await bench.answer({ text: 'x'.repeat(MIB) }) }, 60_000);
       const slow = new RawClient(connect(binding.port, binding.host));

@@ -133,7 +133,7 @@ describe.each(['cli', 'runtime'] as const)('a tenant with two servers (%s)', (bi
     });
     await using fresh = await GatewayInProcess.start({ server, token: bench.token, relayLimits: { awayMs: 20_000 } });
     fresh.fleet.serve([addresses[0], undefined]);
-    await withClient(bench.model.bind(fresh, BINDING_TOKEN), async (client) => {
+    await bench.clientAt(bench.model.bind(fresh, BINDING_TOKEN), async (client) => {
       const resumed = client.resumeSession(sessionId, bench.config());
       await waitFor('the other server is asked', async () =>
         (await fresh.metrics()).includes('copilot_gateway_server_dials_total{result="Connected"} 1'),

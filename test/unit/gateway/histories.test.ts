@@ -1,5 +1,5 @@
 import type { CopilotClient } from '@github/copilot-sdk';
-import { beforeEach, expect, it } from '@jest/globals';
+import { beforeEach, expect, it, jest } from '@jest/globals';
 import { Histories } from '../../support/histories.ts';
 
 type Event = { readonly id: string; readonly type: string; readonly data: { readonly content?: string } };
@@ -17,75 +17,207 @@ const EVENTS = [
   event('4', 'assistant.message'),
 ];
 
-let tell: (event: Event) => void;
-let histories: Histories;
-let client: CopilotClient;
+/** The connection of a client of the SDK, of which the test says what is sent and comes. */
+class FakeClient {
+  readonly connection = {
+    trace: (_level: number, { log }: { log: (said: object) => void }) => void (this.#log = log),
+    onClose: () => undefined,
+    onDispose: (listener: () => void) => void (this.dispose = listener),
+  };
+  dispose = (): void => undefined;
+  #log: (said: object) => void = () => undefined;
+  #lastId = 0;
 
-/** A client whose sessions have the id `s`, and answer each prompt but `unanswered`. */
-function fakeClient(): CopilotClient {
-  const session = () => ({
-    sessionId: 's',
-    on: (listener: (event: Event) => void) => void (tell = listener),
-    send: () => Promise.resolve('id'),
-    sendAndWait: async function (this: { send: (options: object) => Promise<string> }, options: { prompt: string }) {
-      await this.send(options);
-      if (options.prompt === 'unanswered') throw new Error('the turn was cut');
-    },
-  });
-  const make = () => Promise.resolve(session());
-  return { createSession: make, resumeSession: make } as unknown as CopilotClient;
+  /** Returns the id of the call. */
+  call(method: string, params: object = {}): number {
+    this.#lastId += 1;
+    this.#log({ type: 'send-request', message: { id: this.#lastId, method, params: { sessionId: 's', ...params } } });
+    return this.#lastId;
+  }
+
+  answer(id: number, answer: object = { result: {} }): void {
+    this.#log({ type: 'receive-response', message: { id, ...answer } });
+  }
+
+  done(method: string, params: object = {}): void {
+    this.answer(this.call(method, params));
+  }
+
+  tell(...events: (Event | undefined)[]): void {
+    for (const each of events) {
+      const message = { method: 'session.event', params: { sessionId: 's', event: each } };
+      this.#log({ type: 'receive-notification', message });
+    }
+  }
 }
+
+const REFUSED = { error: { code: 1, message: 'no' } };
+
+let journal: string;
+let histories: Histories;
 
 beforeEach(() => {
-  histories = new Histories();
-  client = fakeClient();
-  histories.watch(client);
+  jest.useFakeTimers({ doNotFake: ['nextTick'] });
+  written(...EVENTS);
+  histories = new Histories(() => journal);
 });
 
-async function chats(...prompts: string[]): Promise<void> {
-  const session = await client.createSession({});
-  for (const prompt of prompts) await session.sendAndWait(prompt).catch(() => undefined);
+function written(...events: readonly Event[]): void {
+  journal = events.map((each) => `${JSON.stringify(each)}\n`).join('');
 }
-const problems = (journal: readonly Event[] = EVENTS) =>
-  histories.problems(() => journal.map((each) => `${JSON.stringify(each)}\n`).join(''));
 
-it('finds nothing where each answered prompt is written once, and each event was seen once', async () => {
-  await chats('a', 'b', 'unanswered');
-  EVENTS.forEach((each) => tell(each));
-  expect(problems()).toEqual([]);
-  expect(problems([...EVENTS, event('5', 'user.message', 'unanswered')])).toEqual([]);
+/** What is found of clients of which each does this. */
+async function problems(...uses: ((client: FakeClient) => void)[]): Promise<string[]> {
+  for (const use of uses) {
+    const client = new FakeClient();
+    await soon(histories.watch(client as unknown as CopilotClient, async () => use(client)));
+    client.dispose();
+  }
+  return soon(histories.problems());
+}
+
+/** Lets pass what it waits for. */
+async function soon<T>(promise: Promise<T>): Promise<T> {
+  await jest.advanceTimersByTimeAsync(10_000);
+  return promise;
+}
+
+const says = (client: FakeClient, ...prompts: string[]) =>
+  prompts.forEach((prompt) => client.done('session.send', { prompt }));
+/** Makes the session, whose prompts are then in its journal. */
+function makes(client: FakeClient, ...prompts: string[]): void {
+  written();
+  client.done('session.create');
+  written(...EVENTS);
+  says(client, ...prompts);
+}
+
+it('finds nothing where each acknowledged prompt is written once, and each event was seen once', async () => {
+  const found = await problems((client) => {
+    makes(client, 'a', 'b');
+    client.answer(client.call('session.send', { prompt: 'refused' }), REFUSED);
+    client.tell(...EVENTS);
+  });
+  expect(found).toEqual([]);
 });
 
 it('finds a prompt that is lost, and one that is written twice', async () => {
-  await chats('a', 'b', 'lost');
-  EVENTS.forEach((each) => tell(each));
-  const twice = [...EVENTS, event('5', 'user.message', 'a')];
-  expect(problems(twice)).toEqual([
-    'session s: the journal has the prompt a 2 times; it was sent 1 times, and answered 1 times',
-    'session s: the journal has the prompt lost 0 times; it was sent 1 times, and answered 1 times',
+  const found = await problems((client) => {
+    makes(client, 'a', 'b', 'lost');
+    written(...EVENTS, event('5', 'user.message', 'a'));
+    client.tell(...EVENTS, event('5', 'user.message', 'a'));
+  });
+  expect(found).toEqual([
+    'session s: the journal has the prompt a 2 times; it was sent 1 times, and acknowledged 1 times',
+    'session s: the journal has the prompt lost 0 times; it was sent 1 times, and acknowledged 1 times',
   ]);
 });
 
+it('takes a prompt that was not acknowledged for written or not', async () => {
+  const found = await problems((client) => {
+    makes(client);
+    const ids = ['a', 'b', 'c'].map((prompt) => client.call('session.send', { prompt }));
+    client.tell(...EVENTS);
+    for (const id of ids) client.answer(id, REFUSED);
+  });
+  expect(found).toEqual([]);
+});
+
 it('finds an event that who made the session has not seen, and one that came twice', async () => {
-  await chats('a', 'b');
-  for (const index of [3, 4, 4]) tell(EVENTS[index] ?? event('', ''));
-  expect(problems()).toEqual([
+  const found = await problems((client) => {
+    makes(client, 'a', 'b');
+    client.tell(...[3, 4, 4].map((index) => EVENTS[index]));
+  });
+  expect(found).toEqual([
     'session s: the event user.message 1 did not come',
     'session s: the event assistant.message 2 did not come',
     'session s: 1 events came twice',
   ]);
 });
 
-it('has who attaches later see all from its first event on', async () => {
-  await client.resumeSession('s', {});
-  [EVENTS[2], EVENTS[4]].forEach((each) => tell(each ?? event('', '')));
-  expect(problems()).toEqual(['session s: the event user.message 3 did not come']);
+it('has who attaches later see all from its first event on, until it leaves', async () => {
+  const found = await problems((client) => {
+    client.done('session.resume');
+    client.tell(EVENTS[2]);
+  });
+  expect(found).toEqual([
+    'session s: the event user.message 3 did not come',
+    'session s: the event assistant.message 4 did not come',
+  ]);
 });
 
-it('does not check a session that was deleted, and the half of a line', async () => {
-  await chats('a', 'b');
-  expect(problems([])).toEqual([]);
-  EVENTS.forEach((each) => tell(each));
-  const lines = EVENTS.map((each) => JSON.stringify(each)).join('\n');
-  expect(histories.problems(() => `${lines}\n{"id":"5","ty`)).toEqual([]);
+it('does not expect what comes when a client has detached, or is gone, or was refused, or may no longer use it', async () => {
+  const found = await problems(
+    (client) => {
+      client.done('session.resume');
+      client.tell(EVENTS[2]);
+      client.done('session.detach');
+    },
+    (client) => {
+      client.done('session.resume');
+      client.tell(EVENTS[2]);
+      client.dispose();
+    },
+    (client) => client.answer(client.call('session.resume'), REFUSED),
+    (client) => {
+      client.done('session.resume');
+      client.tell(EVENTS[2]);
+      const error = { code: 1, message: 'Session not found: s' };
+      client.answer(client.call('session.send', { prompt: 'no more' }), { error });
+    },
+  );
+  expect(found).toEqual([]);
+});
+
+it('has a client see what it is told again when it resumes once more', async () => {
+  const found = await problems((client) => {
+    client.done('session.resume');
+    client.tell(...EVENTS.slice(2, 4));
+    client.done('session.resume');
+    client.tell(...EVENTS.slice(3));
+  });
+  expect(found).toEqual([]);
+});
+
+it('finds a call without an answer, one with two, and an answer without a call', async () => {
+  const found = await problems((client) => {
+    client.call('session.mode.get');
+    const twice = client.call('ping');
+    client.answer(twice);
+    client.answer(twice);
+  });
+  expect(found).toEqual([
+    'an answer came that nobody had asked for, or a second time: 2',
+    'a call of session.mode.get got no answer',
+  ]);
+});
+
+it('does not check a session that was deleted, one that may lose something, and the half of a line', async () => {
+  expect(await problems((client) => (makes(client, 'lost'), written()))).toEqual([]);
+  const found = await problems((client) => {
+    makes(client, 'a', 'b');
+    journal += '{"id":"5","ty';
+    client.tell(...EVENTS);
+  });
+  expect(found).toEqual([]);
+  histories.mayLose('s');
+  expect(await problems((client) => makes(client, 'lost'))).toEqual([]);
+});
+
+it('knows a session of the same id that is made anew', async () => {
+  const found = await problems((client) => {
+    makes(client, 'of before');
+    client.done('session.delete');
+    makes(client, 'a', 'b');
+    client.tell(...EVENTS);
+  });
+  expect(found).toEqual([]);
+});
+
+it('takes a session that is created although it is there for one that is resumed', async () => {
+  const found = await problems((client) => {
+    client.done('session.create');
+    client.tell(...EVENTS.slice(3));
+  });
+  expect(found).toEqual([]);
 });

@@ -27,9 +27,9 @@ it.each<[string, Partial<Seen>, string[]]>([
   expect(problemsOf(journal, { ...seen, ...changes })).toEqual(problems);
 });
 
-it('lets the begin of a tool come late, once', () => {
+it.each(['tool.execution_start', 'subagent.completed'])('lets %s come in another order, once', (type) => {
   const tool = [
-    { id: 's', type: 'tool.execution_start' },
+    { id: 's', type },
     { id: 'e', type: 'tool.execution_complete' },
   ];
   const told = [...journal, ...tool.toReversed()];
