@@ -336,9 +336,10 @@ export class SessionCalls {
   #requestLoaded(call: ClientCall, session: Session, answered: Answered, mayRepeat = true): void {
     const { upstream } = this.#options;
     const { loads } = session.load;
-    const { method, params, gone } = call;
+    const { method, params, gone, sender } = call;
     const isPrompt = startsTurn(method);
     if (isPrompt) session.sending += 1;
+    if (isPrompt) session.turn.sent(sender?.client);
     session.calls += 1;
     const done: Answered = (answer) => {
       if (isPrompt) session.sending -= 1;
