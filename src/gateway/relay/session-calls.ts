@@ -367,8 +367,10 @@ export class SessionCalls {
     if (session.missed()) onClosed(session);
   }
 
-  #afterLoad({ bytes = 0, gone }: ClientCall, session: Session, answered: Answered, then: () => void): void {
+  #afterLoad(call: ClientCall, session: Session, answered: Answered, then: () => void): void {
     const { failover } = this.#options;
+    const { bytes = 0, gone } = call;
+    const { loads } = session.load;
     const waiting: HeldCall = { bytes, gone, forget: () => answered(clientGone()) };
     if (!this.#waiting.hold(waiting)) {
       const what = 'as many calls, or bytes of them, as are allowed wait for sessions of the server already';
@@ -384,8 +386,11 @@ export class SessionCalls {
       )
       .then((failure) => {
         if (!this.#waiting.take(waiting)) return;
-        if (failure === undefined) then();
-        else answered(failure);
+        if (failure !== undefined) return answered(failure);
+        // What was to be done with it next may have been to unload it, such as for a drain.
+        const isUnloadedAgain = !session.isLoaded && session.load.loads !== loads;
+        if (isUnloadedAgain) this.#afterLoad(call, session, answered, then);
+        else then();
       });
   }
 }

@@ -125,6 +125,30 @@ describe('a server that drains', () => {
     expect([a.events, a.cuts]).toEqual([[], []]);
   });
 
+  it('and closes a session that was being loaded for a call has the call go on when it is loaded again', async () => {
+    const a = await world.attached('s');
+    const id = a.call('session.mode.get', { sessionId: 's' });
+    world.server.refuse(world.server.last('session.mode.get').id, 'Session not found: s');
+    await settle();
+    const before = world.server;
+    await drain();
+    await world.clock.advance(200);
+    before.answer(before.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    answerCloses();
+    await settle();
+    before.answer(before.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    expect(before.received.map(({ method }) => method).slice(-4)).toEqual([
+      'session.resume',
+      'sessions.close',
+      'session.resume',
+      'session.mode.get',
+    ]);
+    before.answer(before.last('session.mode.get').id, { mode: 'plan' });
+    expect(a.answer(id)?.result).toEqual({ mode: 'plan' });
+  });
+
   it('waits for background tasks, of which no event tells', async () => {
     await world.attached('s');
     world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: true });
