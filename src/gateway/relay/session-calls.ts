@@ -354,7 +354,8 @@ export class SessionCalls {
         this.unloaded(session);
       }
       if (!mayRepeat || !isUnloaded(answer) || session.clientCount === 0) return answered(answer);
-      if (isSame) this.#missed(session);
+      // Unless it is being unloaded, as for a drain: then its turn goes on elsewhere.
+      if (isSame && session.isLoaded) this.#missed(session);
       this.#afterLoad(call, session, answered, () => this.#requestLoaded(call, session, answered, false));
     };
     upstream.request(method, params, done, gone);

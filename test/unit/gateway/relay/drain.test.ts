@@ -229,6 +229,26 @@ describe('a server that drains', () => {
     expect(a.events).toEqual(['user.message', 'session.idle']);
   });
 
+  it('is cut at the deadline, and its turns go on in the next pod, also if a call meets that', async () => {
+    const a = await prompting('s');
+    const mode = a.call('session.mode.get', { sessionId: 's' });
+    await drain({ deadline: world.clock.now() + 1000 });
+    await world.clock.advance(1000);
+    expect(world.server.count('sessions.close')).toBe(1);
+    world.server.refuse(world.server.last('session.mode.get').id, 'Session not found: s');
+    answerCloses();
+    await world.clock.advance(6000);
+    world.journal = [journalEvent('user.message', { messageId: 'm', content: 'first' })];
+    await replace();
+    world.server.answer(world.server.last('session.resume').id, {});
+    await settle();
+    world.server.answer(world.server.last('session.sendMessages').id, { messageIds: [] });
+    await settle();
+    world.server.answer(world.server.last('session.mode.get').id, { mode: 'plan' });
+    world.server.event('s', 'session.idle');
+    expect([a.events, a.answer(mode)?.result]).toEqual([['user.message', 'session.idle'], { mode: 'plan' }]);
+  });
+
   it('that does not answer is left behind soon after the deadline', async () => {
     await world.attached('s');
     world.activityAnswer = () => undefined;
