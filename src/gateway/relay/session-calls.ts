@@ -3,7 +3,7 @@ import { RpcError, UnreachableError, formatAnswer, isObject } from '../../copilo
 import type { Clock } from '../../kube/clock/clock.ts';
 import type { ForcedParams, SessionSettings } from '../model.ts';
 import { forcedParams } from './declarations.ts';
-import { startsTurn } from './drain.ts';
+import { startsTurn, type EnteringCall } from './drain.ts';
 import type { Failover } from './failover.ts';
 import { isTaken, questionOf } from './given-answers.ts';
 import { HeldCalls, type HeldCall } from './held-calls.ts';
@@ -59,6 +59,8 @@ export interface SessionCallsOptions {
   readonly maxTurns: () => number | undefined;
   /** Whether no turn is to be started now. */
   readonly holdsStarts: () => boolean;
+  /** Lets a call go on when the server takes calls: one that drains does not in the end. */
+  readonly whenOpen: (call: EnteringCall) => void;
   /** A turn was cut because its session was closed. */
   readonly onClosed: (session: Session) => void;
   /** Nobody needs the session any more. */
@@ -369,7 +371,7 @@ export class SessionCalls {
   }
 
   #afterLoad(call: ClientCall, session: Session, answered: Answered, then: () => void): void {
-    const { failover } = this.#options;
+    const { failover, whenOpen } = this.#options;
     const { bytes = 0, gone } = call;
     const { loads } = session.load;
     const waiting: HeldCall = { bytes, gone, forget: () => answered(clientGone()) };
@@ -377,21 +379,25 @@ export class SessionCalls {
       const what = 'as many calls, or bytes of them, as are allowed wait for sessions of the server already';
       return answered(lost(new UnreachableError(what), false));
     }
-    // Those that wait behind it in the same queue wait for a place at the same time.
-    const since = session.now;
-    void session
-      .exclusively(() => failover.load(session, since), gone)
-      .then(
-        () => undefined,
-        (error: unknown) => loadFailure(error),
-      )
-      .then((failure) => {
-        if (!this.#waiting.take(waiting)) return;
-        if (failure !== undefined) return answered(failure);
-        // What was to be done with it next may have been to unload it, such as for a drain.
-        const isUnloadedAgain = !session.isLoaded && session.load.loads !== loads;
-        if (isUnloadedAgain) this.#afterLoad(call, session, answered, then);
-        else then();
-      });
+    const load = (): void => {
+      // Those that wait behind it in the same queue wait for a place at the same time.
+      const since = session.now;
+      void session
+        .exclusively(() => failover.load(session, since), gone)
+        .then(
+          () => undefined,
+          (error: unknown) => loadFailure(error),
+        )
+        .then((failure) => {
+          if (!this.#waiting.take(waiting)) return;
+          if (failure !== undefined) return answered(failure);
+          // What was to be done with it next may have been to unload it, such as for a drain.
+          const isUnloadedAgain = !session.isLoaded && session.load.loads !== loads;
+          if (isUnloadedAgain) this.#afterLoad(call, session, answered, then);
+          else then();
+        });
+    };
+    // A server whose sessions are being closed must not have one loaded again, and begin its turn.
+    whenOpen({ bytes, gone, go: load, forget: () => undefined });
   }
 }
