@@ -165,7 +165,7 @@ function isHere(session: Session, open: OpenPrompt, { client, answered }: TakenC
 
 function adopt({ prompts, now }: Session, open: OpenPrompt, { client, answered }: TakenClient): Prompt {
   const { callId } = open;
-  const prompt = prompts.adopt(open, now, callId === undefined ? undefined : { client, id: callId });
+  const prompt = prompts.adopt(open, now, { client, id: callId });
   if (callId !== undefined) prompt.waiting = (answer) => answered(callId, answer);
   return prompt;
 }

@@ -408,6 +408,31 @@ describe('a prompt that a home has not answered', () => {
   });
 });
 
+describe('a prompt that was acknowledged', () => {
+  it('and waits behind a turn goes along from home to home, also where its client is connected to one', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client);
+    const second = client.call(SEND, { sessionId: 's', prompt: 'second' });
+    await world.settle();
+    world.replica('b').local.server.answer(world.replica('b').local.server.last(SEND).id, { messageId: 'n' });
+    await world.settle();
+    expect(client.answer(second)?.result).toEqual({ messageId: 'n' });
+    for (const id of ['a', 'c']) {
+      const replica = world.replica(id);
+      isActive(replica);
+      replica.local.journal = [event];
+      replica.answers(SEND, () => ({ messageId: `n-at-${id}` }));
+    }
+    const a = await dies(world, 'a');
+    world.directory.next = 'c';
+    a.homes.fence();
+    await world.settle();
+    const prompts = ['a', 'c'].map((id) => world.replica(id).received(SEND).map(({ params }) => params?.['prompt']));
+    expect(prompts).toEqual([['second'], ['second']]);
+  });
+});
+
 describe('a prompt of a client that has come again to the same home', () => {
   it('keeps nobody from the next turn', async () => {
     const world = new RoutedWorld();
