@@ -408,6 +408,27 @@ describe('a prompt that a home has not answered', () => {
   });
 });
 
+describe('a turn that begins at the next home', () => {
+  it('is told from its begin to a client that comes after it, and has seen nothing of the session yet', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const other = await world.attached('a', 's');
+    client.call(SEND, { sessionId: 's', prompt: 'p' });
+    await world.settle();
+    const { local } = world.replica('c');
+    local.answers.set(SEND, (end, { id }) => {
+      end.answer(id, { messageId: 'm' });
+      const begun = end.event('s', 'user.message', { messageId: 'm', content: 'p' });
+      local.journal = [begun, end.event('s', 'user.message', { messageId: 'n', content: 'q' })];
+    });
+    const { server } = (await dies(world)).local;
+    server.event('s', 'session.idle');
+    await world.settle();
+    const all = ['user.message', 'user.message', 'session.idle'];
+    expect([client.events, other.events]).toEqual([all, all]);
+  });
+});
+
 describe('a prompt that was acknowledged', () => {
   it('and waits behind a turn goes along from home to home, also where its client is connected to one', async () => {
     const world = new RoutedWorld();
