@@ -225,8 +225,8 @@ async function attachOnServer(
   const prepare = async (isNew: boolean): Promise<ServerAnswer | undefined> => {
     const failure = await request.owned?.prepare(session, isNew);
     if (failure !== undefined) return failure;
-    if (request.taken !== undefined) return goOn(home, session, client, request.taken, model);
-    return isLeft ? goOnAlone(home, session) : undefined;
+    if (request.taken !== undefined) return goOn(home, session, client, request.taken, model, losses);
+    return isLeft ? goOnAlone(home, session, losses) : undefined;
   };
   const prepared = (answer: ServerAnswer, sent = method) => {
     // Also if it was loaded, as far as is known here: a server may have unloaded it and said nothing.

@@ -131,6 +131,28 @@ describe('a turn of a home that is gone', () => {
     });
   });
 
+  it('is begun again also if the server is lost in the moment in which it has loaded the session', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client);
+    const { local } = world.replica('c');
+    local.journal = [event];
+    let loads = 0;
+    local.answers.set('session.resume', (end, { id }) => {
+      loads += 1;
+      end.answer(id, { sessionId: 's' });
+      if (loads === 1) end.events.closed(undefined);
+    });
+    // The next one does not have it yet.
+    local.activityAnswer = (end, id) =>
+      end.count('session.resume') > 0 ? end.answer(id, { hasActiveWork: false }) : end.refuse(id, 'Session not found: s');
+    await dies(world);
+    expect([local.dials.length, local.server.count('session.sendMessages')]).toEqual([2, 1]);
+    local.server.event('s', 'session.idle');
+    await world.settle();
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+  });
+
   it('that has ended meanwhile is told to its client', async () => {
     const world = new RoutedWorld();
     const client = await world.attached('a', 's');
