@@ -19,6 +19,7 @@ import {
   modelFailure,
 } from './server-answer.ts';
 import type { Session } from './session.ts';
+import { isNeeded } from './under-way.ts';
 
 /** What is done when a client attaches to a session of its user, in a tenant whose users are kept apart. */
 export interface OwnedAttach {
@@ -113,6 +114,8 @@ async function attachOnce(
   // It may have gone while this waited for others.
   if (client.isEnded) return refuse(clientGone());
   if (home.session(session.id) !== session) return 'Again';
+  // Its server may have been lost since: what others do with it goes on first.
+  if (session.isLost && isNeeded(session)) return 'Again';
   const declared = JSON.stringify([...others.filter((each) => each !== before), declaration]).length;
   if (declared > home.limits.declarationLength) {
     return refuse({ kind: 'TooMany', why: tooLong(home.limits.declarationLength) });

@@ -159,6 +159,33 @@ describe('a turn whose server is lost', () => {
     expect(await world.counted('failover_sessions_total')).toEqual({ Continued: 1 });
   });
 
+  it.each(Array.from({ length: 16 }, (_, turns) => turns))(
+    'goes on also if another client was attaching, %i microtasks before',
+    async (turns) => {
+      const { begun } = await inTurn();
+      world.journal = [begun];
+      world.answers.set('session.resume', (end, { id }) => end.answer(id, { sessionId: 's' }));
+      const { activityAnswer } = world;
+      world.activityAnswer = (end, id) => {
+        world.activityAnswer = activityAnswer;
+        end.answer(id, { hasActiveWork: true });
+        const lose = (left: number): void => {
+          if (left === 0) end.events.closed(undefined);
+          else queueMicrotask(() => lose(left - 1));
+        };
+        lose(turns);
+      };
+      const other = world.client();
+      const id = other.call('session.resume', { sessionId: 's' });
+      await settle(10);
+      expect(world.dials).toHaveLength(2);
+      expect(world.server.count('session.sendMessages')).toBe(1);
+      world.server.answer(world.server.last('session.sendMessages').id, { messageIds: [] });
+      await settle(10);
+      expect(other.answer(id)?.result).toEqual({ sessionId: 's' });
+    },
+  );
+
   const aborts = async (client: ClientEnd) => {
     client.call('session.abort', { sessionId: 's' });
     world.server.answer(world.server.last('session.abort').id, {});
