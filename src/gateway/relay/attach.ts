@@ -178,7 +178,7 @@ async function attachOnServer(
   const { sessionId, answered } = request;
   const { losses } = home.upstream;
   const isCut = (answer: ServerAnswer): boolean =>
-    mayRepeat && answer.kind === 'Lost' && home.upstream.losses !== losses;
+    mayRepeat && (answer.kind === 'Lost' || isResult(answer)) && home.upstream.losses !== losses;
   const isCreate = request.method === 'session.create';
   const isFirst = request.isChosen && session.load.loads === 0;
   const isLooked = !session.isLoaded && (isCreate || (isFirst && home.mayFollow && request.taken === undefined));

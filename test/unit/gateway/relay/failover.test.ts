@@ -20,6 +20,12 @@ async function inTurn(params: object = {}): Promise<{ client: ClientEnd; begun: 
   return { client, begun };
 }
 
+/** Calls `fn` after so many of them. */
+function afterMicrotasks(count: number, fn: () => void): void {
+  if (count === 0) fn();
+  else queueMicrotask(() => afterMicrotasks(count - 1, fn));
+}
+
 /** The server is lost, and the next one has loaded the session. */
 async function replaced(): Promise<void> {
   world.server.events.closed(undefined);
@@ -169,11 +175,7 @@ describe('a turn whose server is lost', () => {
       world.activityAnswer = (end, id) => {
         world.activityAnswer = activityAnswer;
         end.answer(id, { hasActiveWork: true });
-        const lose = (left: number): void => {
-          if (left === 0) end.events.closed(undefined);
-          else queueMicrotask(() => lose(left - 1));
-        };
-        lose(turns);
+        afterMicrotasks(turns, () => end.events.closed(undefined));
       };
       const other = world.client();
       const id = other.call('session.resume', { sessionId: 's' });
@@ -183,6 +185,29 @@ describe('a turn whose server is lost', () => {
       world.server.answer(world.server.last('session.sendMessages').id, { messageIds: [] });
       await settle(10);
       expect(other.answer(id)?.result).toEqual({ sessionId: 's' });
+    },
+  );
+
+  it.each(Array.from({ length: 16 }, (_, turns) => turns))(
+    'goes on also if the next server is lost %i microtasks after it has begun it again',
+    async (turns) => {
+      const { client, begun } = await inTurn();
+      world.journal = [begun];
+      world.answers.set('session.resume', (end, { id }) => end.answer(id, { sessionId: 's' }));
+      world.answers.set('session.sendMessages', (end, { id }) => {
+        world.answers.set('session.sendMessages', (next, again) => next.answer(again.id, { messageIds: [] }));
+        end.answer(id, { messageIds: [] });
+        afterMicrotasks(turns, () => end.events.closed(undefined));
+      });
+      // One that does not have the session says so.
+      world.answers.set('session.mode.get', (end, { id }) =>
+        end.count('session.resume') > 0 ? end.answer(id, { mode: 'plan' }) : end.refuse(id, 'Session not found: s'),
+      );
+      const mode = client.call('session.mode.get', { sessionId: 's' });
+      world.server.events.closed(undefined);
+      await settle(10);
+      expect([world.dials.length, world.server.count('session.sendMessages')]).toEqual([3, 1]);
+      expect([client.events, client.answer(mode)?.result]).toEqual([['user.message'], { mode: 'plan' }]);
     },
   );
 
