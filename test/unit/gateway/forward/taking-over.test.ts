@@ -145,7 +145,9 @@ describe('a turn of a home that is gone', () => {
     });
     // The next one does not have it yet.
     local.activityAnswer = (end, id) =>
-      end.count('session.resume') > 0 ? end.answer(id, { hasActiveWork: false }) : end.refuse(id, 'Session not found: s');
+      end.count('session.resume') > 0
+        ? end.answer(id, { hasActiveWork: false })
+        : end.refuse(id, 'Session not found: s');
     await dies(world);
     expect([local.dials.length, local.server.count('session.sendMessages')]).toEqual([2, 1]);
     local.server.event('s', 'session.idle');
@@ -471,7 +473,12 @@ describe('a prompt that was acknowledged', () => {
     world.directory.next = 'c';
     a.homes.fence();
     await world.settle();
-    const prompts = ['a', 'c'].map((id) => world.replica(id).received(SEND).map(({ params }) => params?.['prompt']));
+    const prompts = ['a', 'c'].map((id) =>
+      world
+        .replica(id)
+        .received(SEND)
+        .map(({ params }) => params?.['prompt']),
+    );
     expect(prompts).toEqual([['second'], ['second']]);
   });
 });
