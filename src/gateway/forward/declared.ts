@@ -112,7 +112,7 @@ export class Declared {
 
   #opened(sessionId: string, prompt: Prompt): void {
     const { sender, method, params = { sessionId } } = prompt;
-    if (sender === undefined) return;
+    if (sender?.id === undefined) return;
     this.#open.set(sender.id, { id: sender.id, method, params, rewrite: 'send', isRepeatable: false, prompt });
   }
 

@@ -19,6 +19,7 @@ import {
   modelFailure,
 } from './server-answer.ts';
 import type { Session } from './session.ts';
+import { isNeeded } from './under-way.ts';
 
 /** What is done when a client attaches to a session of its user, in a tenant whose users are kept apart. */
 export interface OwnedAttach {
@@ -113,6 +114,8 @@ async function attachOnce(
   // It may have gone while this waited for others.
   if (client.isEnded) return refuse(clientGone());
   if (home.session(session.id) !== session) return 'Again';
+  // Its server may have been lost since: what others do with it goes on first.
+  if (session.isLost && isNeeded(session)) return 'Again';
   const declared = JSON.stringify([...others.filter((each) => each !== before), declaration]).length;
   if (declared > home.limits.declarationLength) {
     return refuse({ kind: 'TooMany', why: tooLong(home.limits.declarationLength) });
@@ -175,7 +178,7 @@ async function attachOnServer(
   const { sessionId, answered } = request;
   const { losses } = home.upstream;
   const isCut = (answer: ServerAnswer): boolean =>
-    mayRepeat && answer.kind === 'Lost' && home.upstream.losses !== losses;
+    mayRepeat && (answer.kind === 'Lost' || isResult(answer)) && home.upstream.losses !== losses;
   const isCreate = request.method === 'session.create';
   const isFirst = request.isChosen && session.load.loads === 0;
   const isLooked = !session.isLoaded && (isCreate || (isFirst && home.mayFollow && request.taken === undefined));
@@ -225,8 +228,8 @@ async function attachOnServer(
   const prepare = async (isNew: boolean): Promise<ServerAnswer | undefined> => {
     const failure = await request.owned?.prepare(session, isNew);
     if (failure !== undefined) return failure;
-    if (request.taken !== undefined) return goOn(home, session, client, request.taken, model);
-    return isLeft ? goOnAlone(home, session) : undefined;
+    if (request.taken !== undefined) return goOn(home, session, client, request.taken, model, losses);
+    return isLeft ? goOnAlone(home, session, losses) : undefined;
   };
   const prepared = (answer: ServerAnswer, sent = method) => {
     // Also if it was loaded, as far as is known here: a server may have unloaded it and said nothing.

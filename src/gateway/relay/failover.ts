@@ -212,5 +212,10 @@ export function boundTo(upstream: Pick<Upstream, 'losses'>, losses: number, load
       check(method);
       return result;
     };
-  return { ...loading, call: bound(loading.call), request: bound(loading.request) };
+  return {
+    ...loading,
+    call: bound(loading.call),
+    request: bound(loading.request),
+    check: () => check('the load of a session'),
+  };
 }

@@ -18,17 +18,18 @@ export interface AttachTaken extends Omit<TakenClient, 'client' | 'before' | 'fa
   readonly unsent: (prompts: readonly OpenPrompt[]) => void;
 }
 
-/** Has the client go on with what it was in the middle of. Returns why the session must not be used. */
+/** Has the client go on with what it was in the middle of, at the server that there was after so many losses. Returns why the session must not be used. */
 export async function goOn(
   home: Home,
   session: Session,
   client: SessionClient,
   taken: AttachTaken,
   model: SessionModel | undefined,
+  losses: number,
 ): Promise<ServerAnswer | undefined> {
   const { before, answered, unsent } = taken;
   const failed = (left: DeclaredSession): void => void (taken.before = left);
-  const loading = boundTo(home.upstream, home.upstream.losses, home.loading);
+  const loading = boundTo(home.upstream, losses, home.loading);
   try {
     await takeRules(session, before, loading, model);
   } catch (error) {
@@ -53,9 +54,9 @@ export async function goOn(
   return undefined;
 }
 
-/** Has a turn go on that another home has left, whose clients are gone. Returns why the session must not be used. */
-export async function goOnAlone(home: Home, session: Session): Promise<ServerAnswer | undefined> {
-  const loading = boundTo(home.upstream, home.upstream.losses, home.loading);
+/** The same with a turn that another home has left, whose clients are gone. */
+export async function goOnAlone(home: Home, session: Session, losses: number): Promise<ServerAnswer | undefined> {
+  const loading = boundTo(home.upstream, losses, home.loading);
   try {
     home.tookOver(session, await pickUp(session, loading, (at) => home.mayBeOfAnother(at)));
   } catch (error) {

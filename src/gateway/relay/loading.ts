@@ -20,6 +20,8 @@ export interface Loading extends Recovering {
   readonly made: (sessionId: string) => Promise<void>;
   /** Has the server unload it. */
   readonly close: (sessionId: string) => Promise<unknown>;
+  /** @throws CopilotError if the server was lost meanwhile; undefined: it is not known */
+  readonly check?: () => void;
   /** The server has refused a call that is told again. */
   readonly onFailure: (method: string, error: unknown) => void;
 }
@@ -52,6 +54,8 @@ export async function loadSession(session: Session, loading: Loading): Promise<R
     await tellAgain(sessionId, loading, kept, model);
   }
   const recovered = await recoverTurn(session, loading);
+  // The next server does not have it.
+  loading.check?.();
   // Only now: a request that came meanwhile must not overtake a rule, or a prompt that is sent again.
   session.loaded();
   injection.loaded(session, model);

@@ -8,7 +8,8 @@ import type { CutMessage } from './recovery.ts';
 /** Whose call a prompt is. The client is compared by identity. */
 export interface Sender {
   readonly client: Pick<SessionClient, 'id' | 'user'> & Partial<Pick<SessionClient, 'deliver'>>;
-  readonly id: RequestId;
+  /** Undefined: it was answered at another home. */
+  readonly id: RequestId | undefined;
 }
 
 /** A prompt that has not come to its end, as another replica is told. */

@@ -3,7 +3,7 @@ import { RpcError, UnreachableError, formatAnswer, isObject } from '../../copilo
 import type { Clock } from '../../kube/clock/clock.ts';
 import type { ForcedParams, SessionSettings } from '../model.ts';
 import { forcedParams } from './declarations.ts';
-import { startsTurn } from './drain.ts';
+import { startsTurn, type EnteringCall } from './drain.ts';
 import type { Failover } from './failover.ts';
 import { isTaken, questionOf } from './given-answers.ts';
 import { HeldCalls, type HeldCall } from './held-calls.ts';
@@ -61,6 +61,8 @@ export interface SessionCallsOptions {
   readonly holdsStarts: () => boolean;
   /** A server has taken a prompt of a session whose users share its turns. `result`: what it said. */
   readonly onPrompt: (session: Session, sender: Sender | undefined, result: Readonly<Record<string, unknown>>) => void;
+  /** Lets a call go on when the server takes calls: one that drains does not in the end. */
+  readonly whenOpen: (call: EnteringCall) => void;
   /** A turn was cut because its session was closed. */
   readonly onClosed: (session: Session) => void;
   /** Nobody needs the session any more. */
@@ -342,9 +344,10 @@ export class SessionCalls {
   #requestLoaded(call: ClientCall, session: Session, answered: Answered, mayRepeat = true): void {
     const { upstream } = this.#options;
     const { loads } = session.load;
-    const { method, params, gone } = call;
+    const { method, params, gone, sender } = call;
     const isPrompt = startsTurn(method);
     if (isPrompt) session.sending += 1;
+    if (isPrompt) session.turn.sent(sender?.client);
     session.calls += 1;
     const done: Answered = (answer) => {
       if (isPrompt) session.sending -= 1;
@@ -359,7 +362,8 @@ export class SessionCalls {
         this.unloaded(session);
       }
       if (!mayRepeat || !isUnloaded(answer) || session.clientCount === 0) return answered(answer);
-      if (isSame) this.#missed(session);
+      // Unless it is being unloaded, as for a drain: then its turn goes on elsewhere.
+      if (isSame && session.isLoaded) this.#missed(session);
       this.#afterLoad(call, session, answered, () => this.#requestLoaded(call, session, answered, false));
     };
     upstream.request(method, params, done, gone);
@@ -372,25 +376,34 @@ export class SessionCalls {
     if (session.missed()) onClosed(session);
   }
 
-  #afterLoad({ bytes = 0, gone }: ClientCall, session: Session, answered: Answered, then: () => void): void {
-    const { failover } = this.#options;
+  #afterLoad(call: ClientCall, session: Session, answered: Answered, then: () => void): void {
+    const { failover, whenOpen } = this.#options;
+    const { bytes = 0, gone } = call;
+    const { loads } = session.load;
     const waiting: HeldCall = { bytes, gone, forget: () => answered(clientGone()) };
     if (!this.#waiting.hold(waiting)) {
       const what = 'as many calls, or bytes of them, as are allowed wait for sessions of the server already';
       return answered(lost(new UnreachableError(what), false));
     }
-    // Those that wait behind it in the same queue wait for a place at the same time.
-    const since = session.now;
-    void session
-      .exclusively(() => failover.load(session, since), gone)
-      .then(
-        () => undefined,
-        (error: unknown) => loadFailure(error),
-      )
-      .then((failure) => {
-        if (!this.#waiting.take(waiting)) return;
-        if (failure === undefined) then();
-        else answered(failure);
-      });
+    const load = (): void => {
+      // Those that wait behind it in the same queue wait for a place at the same time.
+      const since = session.now;
+      void session
+        .exclusively(() => failover.load(session, since), gone)
+        .then(
+          () => undefined,
+          (error: unknown) => loadFailure(error),
+        )
+        .then((failure) => {
+          if (!this.#waiting.take(waiting)) return;
+          if (failure !== undefined) return answered(failure);
+          // What was to be done with it next may have been to unload it, such as for a drain.
+          const isUnloadedAgain = !session.isLoaded && session.load.loads !== loads;
+          if (isUnloadedAgain) this.#afterLoad(call, session, answered, then);
+          else then();
+        });
+    };
+    // A server whose sessions are being closed must not have one loaded again, and begin its turn.
+    whenOpen({ bytes, gone, go: load, forget: () => undefined });
   }
 }

@@ -341,7 +341,7 @@ export class Session {
     const { now } = this.#options;
     this.used();
     this.questions.turnEnded();
-    this.delivery.toAll(event, (client) => !this.turn.holds(client));
+    this.delivery.toAll(event, (client) => !this.turn.awaits(client));
     this.isDurable ||= this.hadTurn;
     this.prompts.finished(now());
     this.aliases.clear();

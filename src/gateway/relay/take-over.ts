@@ -78,7 +78,9 @@ export async function takeOver(session: Session, taken: TakenClient, loading: Lo
   const end = await readJournalEnd(loading.call, session.id, ({ id }) => trail.has(id));
   const hasActiveWork = await isActive(loading.call, session.id);
   if (hasActiveWork) await findWaits(session, loading.call, end.events);
-  const missed = end.known !== undefined || isRunning || course.prompts.length > 0 ? missedEvents(end) : [];
+  const { turn } = session;
+  const isInTurn = isRunning || course.prompts.length > 0 || turn.isRunning;
+  const missed = end.known !== undefined || isInTurn ? missedEvents(end, turn.start) : [];
   // A client whose connection to this home was half open: its prompts have never left.
   const here = course.prompts.filter((open) => isHere(session, open, taken));
   const others = course.prompts.filter((open) => !here.includes(open));
@@ -165,7 +167,7 @@ function isHere(session: Session, open: OpenPrompt, { client, answered }: TakenC
 
 function adopt({ prompts, now }: Session, open: OpenPrompt, { client, answered }: TakenClient): Prompt {
   const { callId } = open;
-  const prompt = prompts.adopt(open, now, callId === undefined ? undefined : { client, id: callId });
+  const prompt = prompts.adopt(open, now, { client, id: callId });
   if (callId !== undefined) prompt.waiting = (answer) => answered(callId, answer);
   return prompt;
 }
@@ -213,9 +215,11 @@ async function findWaits(session: Session, call: Loading['call'], events: readon
   session.questions.reserve();
 }
 
-/** Those that a client is told; where it is not known which it has got, those since the last prompt. */
-function missedEvents({ events, known }: JournalEnd): readonly DurableEvent[] {
-  const since = known === undefined ? events.findLastIndex(isPrompt) : 0;
+/** Those that a client is told; where it is not known which it has got, those since the turn began here, or since the last prompt. */
+function missedEvents({ events, known }: JournalEnd, start: string | undefined): readonly DurableEvent[] {
+  const begun = events.findIndex(({ id }) => id === start);
+  const last = begun < 0 ? events.findLastIndex(isPrompt) : begun;
+  const since = known === undefined ? last : 0;
   return events.slice(Math.max(0, since)).filter((event) => isTold(event) && !saysStop(event.type, event.event));
 }
 

@@ -38,6 +38,8 @@ export class Turn<Client> {
   /** Prompts of the owner that the server has not answered yet. */
   #unanswered = 0;
   #isAborted = false;
+  /** Whether one of them has gone to the server: before, what runs there is not the owner's. */
+  #isSent = false;
 
   /** At most `limit` prompts are held, and at most `maxBytes` of them. `time`: now, ms since the epoch. */
   constructor(
@@ -107,6 +109,11 @@ export class Turn<Client> {
     return this.#held.some((each) => each.client === client);
   }
 
+  /** The same, or its turn has come here, and its prompt has yet to go to the server: it may wait for a turn there, or for the next one. */
+  awaits(client: Client): boolean {
+    return this.holds(client) || (this.#owner === client && this.#unanswered > 0 && !this.#isSent);
+  }
+
   /** Prompts of the client that wait. */
   heldBy(client: Client): number {
     return this.#held.filter((each) => each.client === client).length;
@@ -133,6 +140,11 @@ export class Turn<Client> {
       this.#observer.heldEnded('TooMany');
       refuse('TooMany');
     }
+  }
+
+  /** A prompt of the client goes to the server. */
+  sent(client: unknown): void {
+    if (client === this.#owner) this.#isSent = true;
   }
 
   /** The server has answered a prompt of the owner. */
@@ -168,6 +180,7 @@ export class Turn<Client> {
   /** A prompt of the client is sent once more that it had sent at another home. */
   take(client: Client): void {
     if (this.#owner === undefined) this.#own(client);
+    this.sent(client);
   }
 
   /** The server has nothing to work on. A prompt that crossed this on its way will begin another turn of the same client. */
@@ -255,7 +268,10 @@ export class Turn<Client> {
 
   #take({ client, send }: HeldSend<Client>): void {
     // More of the same turn has begun when that did.
-    if (this.#owner !== client) this.#own(client);
+    if (this.#owner !== client) {
+      this.#own(client);
+      this.#isSent = false;
+    }
     this.#isAborted = false;
     this.#unanswered += 1;
     send();

@@ -131,6 +131,30 @@ describe('a turn of a home that is gone', () => {
     });
   });
 
+  it('is begun again also if the server is lost in the moment in which it has loaded the session', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client);
+    const { local } = world.replica('c');
+    local.journal = [event];
+    let loads = 0;
+    local.answers.set('session.resume', (end, { id }) => {
+      loads += 1;
+      end.answer(id, { sessionId: 's' });
+      if (loads === 1) end.events.closed(undefined);
+    });
+    // The next one does not have it yet.
+    local.activityAnswer = (end, id) =>
+      end.count('session.resume') > 0
+        ? end.answer(id, { hasActiveWork: false })
+        : end.refuse(id, 'Session not found: s');
+    await dies(world);
+    expect([local.dials.length, local.server.count('session.sendMessages')]).toEqual([2, 1]);
+    local.server.event('s', 'session.idle');
+    await world.settle();
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+  });
+
   it('that has ended meanwhile is told to its client', async () => {
     const world = new RoutedWorld();
     const client = await world.attached('a', 's');
@@ -405,6 +429,57 @@ describe('a prompt that a home has not answered', () => {
     expect([b.received(SEND).length, b.received('session.sendMessages').length]).toEqual([2, 0]);
     expect(client.events).toEqual(['user.message', 'session.idle']);
     expect(b.relay.sessions()).toMatchObject([{ clients: ['a/1'] }]);
+  });
+});
+
+describe('a turn that begins at the next home', () => {
+  it('is told from its begin to a client that comes after it, and has seen nothing of the session yet', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const other = await world.attached('a', 's');
+    client.call(SEND, { sessionId: 's', prompt: 'p' });
+    await world.settle();
+    const { local } = world.replica('c');
+    local.answers.set(SEND, (end, { id }) => {
+      end.answer(id, { messageId: 'm' });
+      const begun = end.event('s', 'user.message', { messageId: 'm', content: 'p' });
+      local.journal = [begun, end.event('s', 'user.message', { messageId: 'n', content: 'q' })];
+    });
+    const { server } = (await dies(world)).local;
+    server.event('s', 'session.idle');
+    await world.settle();
+    const all = ['user.message', 'user.message', 'session.idle'];
+    expect([client.events, other.events]).toEqual([all, all]);
+  });
+});
+
+describe('a prompt that was acknowledged', () => {
+  it('and waits behind a turn goes along from home to home, also where its client is connected to one', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client);
+    const second = client.call(SEND, { sessionId: 's', prompt: 'second' });
+    await world.settle();
+    world.replica('b').local.server.answer(world.replica('b').local.server.last(SEND).id, { messageId: 'n' });
+    await world.settle();
+    expect(client.answer(second)?.result).toEqual({ messageId: 'n' });
+    for (const id of ['a', 'c']) {
+      const replica = world.replica(id);
+      isActive(replica);
+      replica.local.journal = [event];
+      replica.answers(SEND, () => ({ messageId: `n-at-${id}` }));
+    }
+    const a = await dies(world, 'a');
+    world.directory.next = 'c';
+    a.homes.fence();
+    await world.settle();
+    const prompts = ['a', 'c'].map((id) =>
+      world
+        .replica(id)
+        .received(SEND)
+        .map(({ params }) => params?.['prompt']),
+    );
+    expect(prompts).toEqual([['second'], ['second']]);
   });
 });
 

@@ -125,6 +125,27 @@ describe('a server that drains', () => {
     expect([a.events, a.cuts]).toEqual([[], []]);
   });
 
+  it('and closes a session that was being loaded for a call has the call go on when it is loaded again', async () => {
+    const a = await world.attached('s');
+    const id = a.call('session.mode.get', { sessionId: 's' });
+    world.server.refuse(world.server.last('session.mode.get').id, 'Session not found: s');
+    await settle();
+    const before = world.server;
+    await drain();
+    await world.clock.advance(200);
+    before.answer(before.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    answerCloses();
+    await world.clock.advance(1000);
+    expect(progress()).toEqual(['drained']);
+    expect(before.received.map(({ method }) => method).slice(-2)).toEqual(['session.resume', 'sessions.close']);
+    await replace();
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    world.server.answer(world.server.last('session.mode.get').id, { mode: 'plan' });
+    expect(a.answer(id)?.result).toEqual({ mode: 'plan' });
+  });
+
   it('waits for background tasks, of which no event tells', async () => {
     await world.attached('s');
     world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: true });
@@ -203,6 +224,26 @@ describe('a server that drains', () => {
     await settle();
     world.server.event('s', 'session.idle');
     expect(a.events).toEqual(['user.message', 'session.idle']);
+  });
+
+  it('is cut at the deadline, and its turns go on in the next pod, also if a call meets that', async () => {
+    const a = await prompting('s');
+    const mode = a.call('session.mode.get', { sessionId: 's' });
+    await drain({ deadline: world.clock.now() + 1000 });
+    await world.clock.advance(1000);
+    expect(world.server.count('sessions.close')).toBe(1);
+    world.server.refuse(world.server.last('session.mode.get').id, 'Session not found: s');
+    answerCloses();
+    await world.clock.advance(6000);
+    world.journal = [journalEvent('user.message', { messageId: 'm', content: 'first' })];
+    await replace();
+    world.server.answer(world.server.last('session.resume').id, {});
+    await settle();
+    world.server.answer(world.server.last('session.sendMessages').id, { messageIds: [] });
+    await settle();
+    world.server.answer(world.server.last('session.mode.get').id, { mode: 'plan' });
+    world.server.event('s', 'session.idle');
+    expect([a.events, a.answer(mode)?.result]).toEqual([['user.message', 'session.idle'], { mode: 'plan' }]);
   });
 
   it('that does not answer is left behind soon after the deadline', async () => {

@@ -20,6 +20,12 @@ async function inTurn(params: object = {}): Promise<{ client: ClientEnd; begun: 
   return { client, begun };
 }
 
+/** Calls `fn` after so many of them. */
+function afterMicrotasks(count: number, fn: () => void): void {
+  if (count === 0) fn();
+  else queueMicrotask(() => afterMicrotasks(count - 1, fn));
+}
+
 /** The server is lost, and the next one has loaded the session. */
 async function replaced(): Promise<void> {
   world.server.events.closed(undefined);
@@ -158,6 +164,52 @@ describe('a turn whose server is lost', () => {
     expect(await world.counted('turns_total')).toEqual({ Finished: 1 });
     expect(await world.counted('failover_sessions_total')).toEqual({ Continued: 1 });
   });
+
+  it.each(Array.from({ length: 16 }, (_, turns) => turns))(
+    'goes on also if another client was attaching, %i microtasks before',
+    async (turns) => {
+      const { begun } = await inTurn();
+      world.journal = [begun];
+      world.answers.set('session.resume', (end, { id }) => end.answer(id, { sessionId: 's' }));
+      const { activityAnswer } = world;
+      world.activityAnswer = (end, id) => {
+        world.activityAnswer = activityAnswer;
+        end.answer(id, { hasActiveWork: true });
+        afterMicrotasks(turns, () => end.events.closed(undefined));
+      };
+      const other = world.client();
+      const id = other.call('session.resume', { sessionId: 's' });
+      await settle(10);
+      expect(world.dials).toHaveLength(2);
+      expect(world.server.count('session.sendMessages')).toBe(1);
+      world.server.answer(world.server.last('session.sendMessages').id, { messageIds: [] });
+      await settle(10);
+      expect(other.answer(id)?.result).toEqual({ sessionId: 's' });
+    },
+  );
+
+  it.each(Array.from({ length: 16 }, (_, turns) => turns))(
+    'goes on also if the next server is lost %i microtasks after it has begun it again',
+    async (turns) => {
+      const { client, begun } = await inTurn();
+      world.journal = [begun];
+      world.answers.set('session.resume', (end, { id }) => end.answer(id, { sessionId: 's' }));
+      world.answers.set('session.sendMessages', (end, { id }) => {
+        world.answers.set('session.sendMessages', (next, again) => next.answer(again.id, { messageIds: [] }));
+        end.answer(id, { messageIds: [] });
+        afterMicrotasks(turns, () => end.events.closed(undefined));
+      });
+      // One that does not have the session says so.
+      world.answers.set('session.mode.get', (end, { id }) =>
+        end.count('session.resume') > 0 ? end.answer(id, { mode: 'plan' }) : end.refuse(id, 'Session not found: s'),
+      );
+      const mode = client.call('session.mode.get', { sessionId: 's' });
+      world.server.events.closed(undefined);
+      await settle(10);
+      expect([world.dials.length, world.server.count('session.sendMessages')]).toEqual([3, 1]);
+      expect([client.events, client.answer(mode)?.result]).toEqual([['user.message'], { mode: 'plan' }]);
+    },
+  );
 
   const aborts = async (client: ClientEnd) => {
     client.call('session.abort', { sessionId: 's' });

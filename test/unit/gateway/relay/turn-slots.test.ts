@@ -187,6 +187,19 @@ describe('a client whose prompt waits', () => {
     expect(told(third)).toHaveLength(1);
   });
 
+  it('is not told the end of what another client has begun in its session', async () => {
+    await fill();
+    const [other, third] = [await attached('c'), await attached('c')];
+    await prompt(third, 'c');
+    await ends('c');
+    expect([other.events, third.events]).toEqual([['session.idle'], ['session.info']]);
+    await ends('a');
+    await world.clock.advance(100);
+    starts('c');
+    await ends('c');
+    expect(third.events.slice(1)).toEqual(['user.message', 'session.idle']);
+  });
+
   it('leaves the queue when it goes', async () => {
     await fill();
     const [third, fourth] = [await attached('c'), await attached('d')];

@@ -44,6 +44,22 @@ describe('prompts of several clients', () => {
     expect(log.at(-1)).toBe('c:1');
   });
 
+  it('are awaited by their client until the server gets them', () => {
+    const { turn, send } = recorded();
+    send('a', '1');
+    turn.sent('a');
+    turn.answered('a', false);
+    turn.started();
+    send('b', '1');
+    expect([turn.awaits('a'), turn.awaits('b')]).toEqual([false, true]);
+    turn.idle();
+    expect([turn.awaits('a'), turn.awaits('b')]).toEqual([false, true]);
+    turn.sent('a');
+    expect(turn.awaits('b')).toBe(true);
+    turn.sent('b');
+    expect(turn.awaits('b')).toBe(false);
+  });
+
   it('of the same client that are held one behind the other are sent together', () => {
     const { turn, log, send } = recorded();
     send('a', '1');
