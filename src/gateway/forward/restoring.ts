@@ -34,9 +34,9 @@ export class Restoring {
     this.#options = options;
   }
 
-  /** Those that the home does not have yet. */
-  get waiting(): readonly DeclaredSession[] {
-    return [...this.#waiting.values()];
+  /** Whether the home does not have one yet. Asked for each frame of the client. */
+  get isWaiting(): boolean {
+    return this.#waiting.size > 0;
   }
 
   isWaitedFor(sessionId: string | undefined): boolean {

@@ -3,7 +3,6 @@ import {
   formatRequest,
   isObject,
   parseMessage,
-  scanAnswerId,
   scanEvent,
   unquotedMessageOf,
   type Message,
@@ -28,8 +27,8 @@ import type { Holding } from './messages.ts';
 import type { ForwardLimits } from './limits.ts';
 import type { ForwardObserver } from './observer.ts';
 import { hasCalls, type Resident } from './resident.ts';
-import { NotNowError, restoreSession } from './restore.ts';
-import { Restoring } from './restoring.ts';
+import { NotNowError } from './restore.ts';
+import { Stay } from './stay.ts';
 
 /** Between two attempts to find the home, or to be taken by it. */
 const RETRY = { baseMs: 100, maxMs: 2000 };
@@ -57,26 +56,10 @@ export interface RoutedClientOptions {
   readonly left: (resident: Resident) => void;
 }
 
-/** A home, from when it is asked to take the client. */
-interface Stay {
-  leg: Leg | undefined;
-  isOver: boolean;
-  readonly over: () => void;
-  /** Of the sessions that this home does not have yet. */
-  restoring: Restoring | undefined;
-}
-
-interface OwnRequest {
-  readonly answered: (message: Message) => void;
-  readonly failed: (error: NotNowError) => void;
-}
-
 /** Frames that come while there is no home wait, and the client is not read if they are many. */
 export class RoutedClient implements ClientHandler, Resident {
   readonly #options: RoutedClientOptions;
   readonly #held: HeldFrames;
-  /** Requests of the holder's own that are not answered. */
-  readonly #own = new Map<RequestId, OwnRequest>();
   /** Why the client is not read. */
   readonly #paused = { byHome: false, byHeld: false };
   #stay: Stay | undefined;
@@ -108,8 +91,7 @@ export class RoutedClient implements ClientHandler, Resident {
   }
 
   get isBusy(): boolean {
-    const isRestoring = (this.#stay?.restoring?.waiting.length ?? 0) > 0;
-    return this.#held.size > 0 || isRestoring || this.#before.isBusy || this.#leg?.isBusy === true;
+    return this.#held.size > 0 || this.#stay?.isRestoring === true || this.#before.isBusy || this.#leg?.isBusy === true;
   }
 
   get work(): ClientWork {
@@ -123,7 +105,7 @@ export class RoutedClient implements ClientHandler, Resident {
 
   frame(body: Buffer): void {
     const leg = this.#leg;
-    const isOpen = this.#holding === 'Nothing' && (this.#stay?.restoring?.waiting.length ?? 0) === 0;
+    const isOpen = this.#holding === 'Nothing' && this.#stay?.isRestoring !== true;
     if (leg !== undefined && isOpen) leg.frame(body);
     else if (!this.#isEnded) this.#take(body, leg);
   }
@@ -177,7 +159,7 @@ export class RoutedClient implements ClientHandler, Resident {
     if (message.kind !== 'request') return this.#stay?.leg?.frame(body);
     const rule = rules.ruleOf(message.method);
     const sessionId = isObject(message.params) ? sessionIdOf(message.params) : undefined;
-    const isRestored = this.#stay?.restoring?.isWaitedFor(sessionId) !== true;
+    const isRestored = this.#stay?.isWaitedFor(sessionId) !== true;
     if (leg !== undefined && isRestored && !mustWait(message, rule, this.#holding, this.#held.hasOf(sessionId)))
       return leg.frame(body);
     if (rule.answer === 'ping') return link.send(pong(message.id, message.params, clock.now()));
@@ -235,21 +217,20 @@ export class RoutedClient implements ClientHandler, Resident {
 
   /** Resolves when the home that was found is none any more. */
   async #beServed(found: () => void): Promise<void> {
-    const { promise: over, resolve } = Promise.withResolvers<void>();
-    const stay: Stay = { leg: undefined, isOver: false, over: resolve, restoring: undefined };
+    const stay = this.#newStay();
     this.#stay = stay;
     this.#holding = 'Nothing';
     const { open, left } = this.#options;
-    const leg = await open(this.#clientOf(stay), this.#before.state, this);
+    const leg = await open(stay, this.#before.state, this);
     if (stay.isOver) {
       left(this);
       return leg.closed(ENDED);
     }
-    stay.leg = leg;
+    stay.begin(leg);
     found();
     this.#leg = leg;
     const { sessions, repeatable } = this.#before.end();
-    this.#restore(stay, leg, sessions);
+    stay.restore(leg, sessions);
     const since = this.#held.takeAll();
     // Before what has come since.
     for (const { id, method, params } of repeatable) this.frame(Buffer.from(formatRequest(id, method, params)));
@@ -258,102 +239,45 @@ export class RoutedClient implements ClientHandler, Resident {
       this.#held.takeEnd(sessionId);
     }
     this.#heldChanged();
-    await over;
+    await stay.over;
   }
 
-  /** The client, as a home sees it. */
-  #clientOf(stay: Stay): LegClient {
-    const { link } = this.#options;
+  #newStay(): Stay {
     this.#homes += 1;
-    return {
-      id: link.id,
-      identity: link.identity,
-      askedBefore: this.#homes * ASKED_AT_A_HOME,
-      get queuedBytes() {
-        return link.queuedBytes;
+    const stay: Stay = new Stay(
+      this.#options,
+      {
+        deliver: (body) => this.#deliver(body),
+        letRead: (isRead) => this.#pause({ byHome: !isRead }),
+        held: (what) => void this.hold(what),
+        left: (end) => this.#left(stay, end),
+        cut: (session) => this.#cut(session),
+        givenUp: (session, why) => this.#giveUp(session, why),
+        settled: (sessionId) => {
+          for (const { body } of this.#held.takeOf(sessionId)) this.frame(body);
+          this.#heldChanged();
+        },
       },
-      send: (body) => this.#deliver(body),
-      // Pieces of events are always for the client.
-      sendFrames: (frames, count) => link.sendFrames(frames, count),
-      pause: () => this.#pause({ byHome: true }),
-      resume: () => this.#pause({ byHome: false }),
-      close: (reason) => link.close(reason),
-      hold: (what) => void this.hold(what),
-      ended: (end) => this.#left(stay, end),
-    };
-  }
-
-  /** Attaches the client to its sessions, all at the same time. What it does with one waits until that is there, and nothing else. */
-  #restore(stay: Stay, leg: Leg, sessions: readonly DeclaredSession[]): void {
-    const { log, observer, link, clock, random, limits } = this.#options;
-    const call = (method: string, params: object): Promise<Message> => this.#ask(stay, leg, method, params);
-    const restore = async (session: DeclaredSession): Promise<boolean> => {
-      const onRefusal = (method: string, code: number): void =>
-        log.info(
-          { tenant: keyOf(link.identity.tenant), client: link.id, method, code },
-          'a session could not be restored',
-        );
-      const { takesOver } = leg;
-      if (takesOver) leg.expect(session);
-      const isRestored = await restoreSession(session, { call, takesOver, onRefusal });
-      if (isRestored) {
-        observer.sessionRestored('Restored');
-        leg.restored(session.sessionId);
-      }
-      if (isRestored && !takesOver) this.#cut(session);
-      return isRestored;
-    };
-    const givenUp = (session: DeclaredSession, why: string): void => {
-      observer.sessionRestored('Lost');
-      leg.forget(session.sessionId);
-      this.#giveUp(session, why);
-    };
-    const settled = (sessionId: string): void => {
-      if (stay.isOver) return;
-      for (const { body } of this.#held.takeOf(sessionId)) this.frame(body);
-      this.#heldChanged();
-    };
-    const isOver = () => stay.isOver;
-    stay.restoring = new Restoring({ clock, random, limits, restore, isOver, givenUp, settled });
-    stay.restoring.begin(sessions);
-  }
-
-  #ask(stay: Stay, leg: Leg, method: string, params: object): Promise<Message> {
-    const { promise, resolve, reject } = Promise.withResolvers<Message>();
-    if (stay.isOver) return Promise.reject(new NotNowError('the home was lost'));
-    const id = this.#options.newId();
-    this.#own.set(id, { answered: resolve, failed: reject });
-    leg.ask(formatRequest(id, method, params));
-    return promise;
+      this.#homes * ASKED_AT_A_HOME,
+    );
+    return stay;
   }
 
   #deliver(body: Buffer | string): void {
-    const isLooked = this.#own.size > 0 || this.#held.size > 0;
-    if (isLooked && this.#keeps(typeof body === 'string' ? Buffer.from(body) : body)) return;
+    if (this.#held.size > 0 && this.#keepsEnd(typeof body === 'string' ? Buffer.from(body) : body)) return;
     this.#options.link.send(body);
   }
 
-  /** Whether a frame is not for the client. */
-  #keeps(body: Buffer): boolean {
+  /** Whether a frame is the end of a turn that a prompt waits for. */
+  #keepsEnd(body: Buffer): boolean {
     const event = scanEvent(body);
-    if (event !== undefined) return event.type === 'session.idle' && this.#held.keepsEnd(event.sessionId, body);
-    return this.#takeOwn(body);
-  }
-
-  #takeOwn(body: Buffer): boolean {
-    const id = scanAnswerId(body);
-    const own = id === undefined ? undefined : this.#own.get(id);
-    if (id === undefined || own === undefined) return false;
-    this.#own.delete(id);
-    own.answered(parseMessage(body));
-    return true;
+    return event?.type === 'session.idle' && this.#held.keepsEnd(event.sessionId, body);
   }
 
   /** The home is none any more. What it has not answered is answered here, and turns that it cut are ended. */
   #left(stay: Stay, end: LegEnd): void {
     if (stay.isOver) return;
-    const { leg } = stay;
-    const at = leg && withoutCalls(leg.state, this.#own);
+    const at = stay.state;
     this.#leg = undefined;
     if (at !== undefined) this.#leftAt = this.#options.clock.monotonic();
     this.#endStay(stay, { reason: end.reason, message: end.what });
@@ -385,13 +309,9 @@ export class RoutedClient implements ClientHandler, Resident {
 
   #endStay(stay: Stay, reason: CloseReason): void {
     if (stay.isOver) return;
-    stay.isOver = true;
     this.#options.left(this);
-    stay.leg?.closed(reason);
-    for (const { failed } of this.#own.values()) failed(new NotNowError('the home was lost'));
-    this.#own.clear();
+    stay.end(reason);
     this.#pause({ byHome: false });
-    stay.over();
   }
 
   #pause(change: Partial<{ byHome: boolean; byHeld: boolean }>): void {
@@ -412,14 +332,4 @@ export class RoutedClient implements ClientHandler, Resident {
 
 function isTemporary(error: unknown): boolean {
   return [HomeUnavailableError, PeerUnreachableError, NotHomeError, NotNowError].some((type) => error instanceof type);
-}
-
-/** Without those calls that its holder has made in its name. */
-function withoutCalls(state: ClientState, own: ReadonlyMap<RequestId, unknown>): ClientState {
-  const { openCalls, repeatable } = state;
-  return {
-    ...state,
-    openCalls: openCalls.filter((id) => !own.has(id)),
-    repeatable: repeatable.filter(({ id }) => !own.has(id)),
-  };
 }
