@@ -1,5 +1,6 @@
 // A program: clients that come and go, few at a time. Prints how many bytes of each are in V8's old generation afterwards, where only a full collection
-// frees them. What streams of node leave there is about 4 KB; what the relay has of each of these clients is made large, to be told from that.
+// frees them. With the argument `routed` they come to one of several replicas, which is their home. What streams of node leave there is about 2 KB;
+// what the relay has of each of these clients is made large, to be told from that.
 import { duplexPair, type Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { getHeapSpaceStatistics } from 'node:v8';
@@ -8,18 +9,22 @@ import { encodeFrame } from '../../src/copilot/index.ts';
 import type { Grant } from '../../src/gateway/admission/admission.ts';
 import { Clients } from '../../src/gateway/client/clients.ts';
 import { HalfOpen, HalfOpenSlot } from '../../src/gateway/client/half-open.ts';
+import { UnreadMemory } from '../../src/gateway/client/unread-memory.ts';
+import { RoutedRelay } from '../../src/gateway/forward/routed-relay.ts';
 import { rulesByIsolation } from '../../src/gateway/methods/rules.ts';
-import { createRelay } from '../../src/gateway/relay/relay.ts';
+import { createRelay, type ClosableRelay } from '../../src/gateway/relay/relay.ts';
+import { ForwardMetrics } from '../../src/gateway/report/forward-metrics.ts';
 import { GatewayMetrics } from '../../src/gateway/report/metrics.ts';
 import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
+import { ScriptedHomes } from './routed-world.ts';
 import { StaticFleet, TENANT } from './static-fleet.ts';
 import { StaticOwnership } from './static-ownership.ts';
 
 const AT_ONCE = 32;
 /** The latest of them, which are not admitted yet. */
 const STRANGERS = 8;
-const CLIENTS = 3_000;
+const CLIENTS = 1_500;
 /** Of each client, in words. */
 const LARGE = 2_048;
 const CONNECT = encodeFrame(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'connect', params: { token: 'good' } }));
@@ -41,12 +46,28 @@ const grant: Grant = {
 };
 const metrics = new GatewayMetrics(registry);
 const halfOpen = new HalfOpen();
+const relay: ClosableRelay = {
+  ...local,
+  attach: (link) => Object.assign(local.attach(link), { large: Array.from({ length: LARGE }, () => link.id) }),
+};
+const unread = new UnreadMemory({ total: 100_000_000, free: 1_000 });
+const routed = new RoutedRelay({
+  relay,
+  homes: new ScriptedHomes('here', { home: 'here', next: 'here' }, () => {
+    throw new Error('there is no other replica');
+  }),
+  fleet,
+  rules: rulesByIsolation(),
+  unread,
+  clock,
+  random: Math.random,
+  log: { info: () => undefined },
+  observer: new ForwardMetrics(registry),
+});
 const clients = new Clients({
   admission: { decide: () => grant },
-  relay: {
-    ...local,
-    attach: (link) => Object.assign(local.attach(link), { large: Array.from({ length: LARGE }, () => link.id) }),
-  },
+  relay: process.argv[2] === 'routed' ? routed : relay,
+  unread,
   fleet,
   clock,
   random: Math.random,
