@@ -19,9 +19,10 @@ import type { RelayLog } from '../relay/model.ts';
 import { sessionIdOf } from '../relay/model.ts';
 import { unavailable } from '../relay/refusals.ts';
 import { sessionEnd, turnEnd } from '../relay/turn-end.ts';
-import { HeldFrames, mustWait, type HeldMemory } from './held-frames.ts';
 import { BetweenHomes } from './between-homes.ts';
 import { NotHomeError } from './forward-leg.ts';
+import { HeldExpiry } from './held-expiry.ts';
+import { HeldFrames, mustWait, type HeldFrame, type HeldMemory } from './held-frames.ts';
 import type { Leg, LegClient, LegEnd } from './leg.ts';
 import type { Holding } from './messages.ts';
 import type { ForwardLimits } from './limits.ts';
@@ -61,6 +62,7 @@ export class RoutedClient implements ClientHandler, Resident {
   place: Resident['place'];
   readonly #options: RoutedClientOptions;
   readonly #held: HeldFrames;
+  readonly #expiry: HeldExpiry;
   /** Why the client is not read. */
   readonly #paused = { byHome: false, byHeld: false };
   #stay: Stay | undefined;
@@ -70,9 +72,6 @@ export class RoutedClient implements ClientHandler, Resident {
   readonly #before: BetweenHomes;
   #holding: Holding = 'Nothing';
   #homes = 0;
-  /** Monotonic ms of the end of the last home: until then frames waited for that one. */
-  #leftAt = 0;
-  #heldTimer: { cancel(): void } | undefined;
   #isEnded = false;
   /** The tenant is gone, so that no home will be found any more. */
   #isDismissed = false;
@@ -81,6 +80,14 @@ export class RoutedClient implements ClientHandler, Resident {
     this.#options = options;
     this.#held = new HeldFrames(options.heldMemory);
     const { clock, limits } = options;
+    this.#expiry = new HeldExpiry({
+      held: this.#held,
+      clock,
+      limits,
+      isServed: () => this.#leg !== undefined,
+      expired: (frame) => this.#refuse(frame),
+      looked: () => this.#heldChanged(),
+    });
     this.#before = new BetweenHomes({
       setTimer: (fn) => clock.setTimer(limits.goOnMs, fn),
       onOver: ({ sessions, repeatable }) => {
@@ -117,18 +124,13 @@ export class RoutedClient implements ClientHandler, Resident {
 
   dismissed(): void {
     this.#isDismissed = true;
-    const { link } = this.#options;
     this.#before.abandon();
-    for (const { id, sessionId } of this.#held.takeAll()) {
-      if (id !== undefined) this.#unavailable(id, false);
-      const end = this.#held.takeEnd(sessionId);
-      if (end !== undefined) link.send(end);
-    }
+    for (const frame of this.#held.takeAll()) this.#refuse(frame);
   }
 
   closed(reason: CloseReason): void {
     this.#isEnded = true;
-    this.#heldTimer?.cancel();
+    this.#expiry.stop();
     this.#before.end();
     this.#held.clear();
     this.#leg = undefined;
@@ -149,7 +151,7 @@ export class RoutedClient implements ClientHandler, Resident {
 
   /** A frame that may have to wait. */
   #take(body: Buffer, leg: Leg | undefined): void {
-    const { link, rules, clock, limits } = this.#options;
+    const { link, rules, clock } = this.#options;
     let message: Message;
     try {
       message = parseMessage(body);
@@ -168,28 +170,14 @@ export class RoutedClient implements ClientHandler, Resident {
       return this.#unavailable(message.id, false);
     }
     this.#heldChanged();
-    this.#heldTimer ??= clock.setTimer(limits.heldMs, () => this.#expire());
+    this.#expiry.begin();
   }
 
-  /** While there is no home, what has waited too long is answered so. */
-  #expire(): void {
-    const { link, clock, limits } = this.#options;
-    this.#heldTimer = undefined;
-    const before = clock.monotonic() - limits.heldMs;
-    while (this.#leg === undefined && this.#waitSince <= before) {
-      const { id, sessionId } = this.#held.shift() ?? {};
-      if (id !== undefined) this.#unavailable(id, false);
-      const end = this.#held.takeEnd(sessionId);
-      if (end !== undefined) link.send(end);
-    }
-    this.#heldChanged();
-    if (this.#held.size === 0) return;
-    this.#heldTimer = clock.setTimer(Math.max(limits.lookMs, this.#waitSince - before), () => this.#expire());
-  }
-
-  /** Since when the first frame waits for a home, monotonic ms; Infinity: none does. */
-  get #waitSince(): number {
-    return Math.max(this.#held.since ?? Infinity, this.#leftAt);
+  /** A frame that waited does not go anywhere any more. */
+  #refuse({ id, sessionId }: HeldFrame): void {
+    if (id !== undefined) this.#unavailable(id, false);
+    const end = this.#held.takeEnd(sessionId);
+    if (end !== undefined) this.#options.link.send(end);
   }
 
   /** Sends what need not wait any more. */
@@ -280,7 +268,7 @@ export class RoutedClient implements ClientHandler, Resident {
     if (stay.isOver) return;
     const at = stay.state;
     this.#leg = undefined;
-    if (at !== undefined) this.#leftAt = this.#options.clock.monotonic();
+    if (at !== undefined) this.#expiry.left();
     this.#endStay(stay, { reason: end.reason, message: end.what });
     this.#heldChanged();
     if (this.#isEnded || at === undefined) return;

@@ -268,7 +268,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   'gateway/forward': [
     ['limits', 'messages', 'observer', 'restore', 'seen-session'],
     ['between-homes', 'declared', 'held-frames', 'leg', 'peer-stream'],
-    ['resident', 'forward-leg', 'own-requests', 'restoring'],
+    ['resident', 'forward-leg', 'held-expiry', 'own-requests', 'restoring'],
     ['stay'],
     ['forwarded-client', 'residents', 'routed-client'],
     ['routed-relay'],
