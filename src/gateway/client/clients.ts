@@ -5,6 +5,7 @@ import { TimerQueue } from '../../kube/clock/timer-queue.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import type { Admission } from '../admission/admission.ts';
 import { countByState } from '../count-by-state.ts';
+import { Members, type Member } from '../members.ts';
 import type { CloseReason, Fleet, Relay, TenantRef } from '../model.ts';
 import { pausedMessage, type Pauses } from '../pauses.ts';
 import { ClientConnection } from './connection.ts';
@@ -69,6 +70,13 @@ const KICKED: CloseReason = {
 };
 const LATE: CloseReason = { reason: CloseCause.DrainDeadline, message: 'this gateway stops, and waited long enough' };
 
+/** An admitted client among those of its tenant. */
+interface Joined {
+  readonly key: string;
+  readonly others: Members<ClientConnection>;
+  readonly member: Member<ClientConnection>;
+}
+
 /** The clients of this process. */
 export class Clients {
   readonly #options: ClientsOptions;
@@ -77,9 +85,9 @@ export class Clients {
   readonly #memory: FrameMemory;
   readonly #unread: UnreadMemory;
   readonly #rates: Rates;
-  readonly #all = new Set<ClientConnection>();
+  readonly #all = new Members<ClientConnection>();
   /** Those that are admitted, by `namespace/name` of the tenant. */
-  readonly #byTenant = new Map<string, Set<ClientConnection>>();
+  readonly #byTenant = new Map<string, Members<ClientConnection>>();
   readonly #endListening: () => void;
   readonly #keepalive: Keepalive | undefined;
   readonly #left: LeftMemory | undefined;
@@ -117,6 +125,7 @@ export class Clients {
   open(stream: Duplex, address: string, slot: HalfOpenSlot): void {
     const { admission, relay, clock, halfOpen, observer } = this.#options;
     this.#lastId += 1;
+    let joined: Joined | undefined;
     const connection: ClientConnection = new ClientConnection({
       id: this.#lastId,
       address,
@@ -142,14 +151,14 @@ export class Clients {
         },
         admitted: (client) => {
           halfOpen.remove(slot);
-          this.#join(connection, client);
+          joined = this.#join(connection, client);
           observer.admitted(client);
         },
         closed: (client, reason) => {
           halfOpen.remove(slot);
-          this.#all.delete(connection);
+          this.#all.remove(member);
           this.#left?.count(this.#all.size);
-          this.#leave(connection, client);
+          if (joined !== undefined) this.#leave(joined);
           observer.closed(client, reason);
         },
       },
@@ -157,7 +166,7 @@ export class Clients {
     slot.handOver(() =>
       connection.close({ reason: CloseCause.Crowded, message: 'too many connections are not admitted' }),
     );
-    this.#all.add(connection);
+    const member = this.#all.add(connection);
     this.#left?.count(this.#all.size);
     // It was in a handshake when the listening sockets were closed.
     if (this.#isDraining) connection.drain();
@@ -206,20 +215,17 @@ export class Clients {
     return { reason: CloseCause.TenantFull, message };
   }
 
-  #join(connection: ClientConnection, { identity }: ClientInfo): void {
-    if (identity === undefined) return;
+  #join(connection: ClientConnection, { identity }: ClientInfo): Joined | undefined {
+    if (identity === undefined) return undefined;
     const key = keyOf(identity.tenant);
-    const others = this.#byTenant.get(key);
-    if (others === undefined) this.#byTenant.set(key, new Set([connection]));
-    else others.add(connection);
+    const others = this.#byTenant.get(key) ?? new Members();
+    this.#byTenant.set(key, others);
+    return { key, others, member: others.add(connection) };
   }
 
-  #leave(connection: ClientConnection, { identity }: ClientInfo): void {
-    if (identity === undefined) return;
-    const key = keyOf(identity.tenant);
-    const others = this.#byTenant.get(key);
-    others?.delete(connection);
-    if (others?.size === 0) this.#byTenant.delete(key);
+  #leave({ key, others, member }: Joined): void {
+    others.remove(member);
+    if (others.size === 0) this.#byTenant.delete(key);
   }
 
   #recheck(tenant: TenantRef): void {

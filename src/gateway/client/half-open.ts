@@ -1,5 +1,6 @@
 /** The connections that are not admitted yet: how many there may be at once, and which one has to go for a further one. */
 import { isIPv6 } from 'node:net';
+import { Members, type Member } from '../members.ts';
 
 /** A connection that is not admitted. */
 export interface HalfOpenEntry {
@@ -7,11 +8,23 @@ export interface HalfOpenEntry {
   readonly from: string;
   /** Closes it. `remove` follows, if not at once. */
   readonly evict: () => void;
+  /** While it counts; for `HalfOpen` alone. */
+  place?: HalfOpenPlace | undefined;
+}
+
+/** Where an entry is. */
+interface HalfOpenPlace {
+  readonly member: Member<HalfOpenEntry>;
+  readonly same: Members<HalfOpenEntry>;
+  readonly memberOfSame: Member<HalfOpenEntry>;
+  /** That it has sent. */
+  bytes: number;
 }
 
 /** A place among them, whose connection changes hands: from the socket to the client that is made of it. */
 export class HalfOpenSlot implements HalfOpenEntry {
   readonly from: string;
+  place: HalfOpenPlace | undefined;
   #close: () => void;
 
   constructor(address: string, close: () => void) {
@@ -45,9 +58,9 @@ export const HALF_OPEN_LIMITS: HalfOpenLimits = { total: 8_192, perAddress: 6_14
 /** A further connection is never refused: the oldest goes, because who has a token presents it at once. */
 export class HalfOpen {
   readonly #limits: HalfOpenLimits;
-  /** Bytes of each, the oldest first. */
-  readonly #entries = new Map<HalfOpenEntry, number>();
-  readonly #byAddress = new Map<string, Set<HalfOpenEntry>>();
+  /** The oldest first. */
+  readonly #entries = new Members<HalfOpenEntry>();
+  readonly #byAddress = new Map<string, Members<HalfOpenEntry>>();
   #bytes = 0;
 
   constructor(limits: HalfOpenLimits = HALF_OPEN_LIMITS) {
@@ -59,38 +72,38 @@ export class HalfOpen {
   }
 
   add(entry: HalfOpenEntry): void {
-    const same = this.#byAddress.get(entry.from) ?? new Set();
+    const same = this.#byAddress.get(entry.from) ?? new Members();
     if (same.size >= this.#limits.perAddress) this.#evictFirst(same);
-    if (this.#entries.size >= this.#limits.total) this.#evictFirst(this.#entries.keys());
-    this.#entries.set(entry, 0);
-    // The eviction may have removed the set with its last entry.
-    this.#byAddress.set(entry.from, same.add(entry));
+    if (this.#entries.size >= this.#limits.total) this.#evictFirst(this.#entries);
+    entry.place = { member: this.#entries.add(entry), same, memberOfSame: same.add(entry), bytes: 0 };
+    // The eviction may have removed the others of the address with the last of them.
+    this.#byAddress.set(entry.from, same);
   }
 
   /** The connection has sent bytes. Those of one that is no longer here do not count. */
-  received(entry: HalfOpenEntry, bytes: number): void {
-    const before = this.#entries.get(entry);
-    if (before === undefined) return;
-    this.#entries.set(entry, before + bytes);
+  received({ place }: HalfOpenEntry, bytes: number): void {
+    if (place === undefined) return;
+    place.bytes += bytes;
     this.#bytes += bytes;
-    while (this.#bytes > this.#limits.bytes) this.#evictFirst(this.#entries.keys());
+    while (this.#bytes > this.#limits.bytes) this.#evictFirst(this.#entries);
   }
 
   /** It is admitted, or gone. */
   remove(entry: HalfOpenEntry): void {
-    this.#bytes -= this.#entries.get(entry) ?? 0;
-    this.#entries.delete(entry);
-    const same = this.#byAddress.get(entry.from);
-    same?.delete(entry);
-    if (same?.size === 0) this.#byAddress.delete(entry.from);
+    const { place } = entry;
+    if (place === undefined) return;
+    entry.place = undefined;
+    const { member, same, memberOfSame, bytes } = place;
+    this.#bytes -= bytes;
+    this.#entries.remove(member);
+    same.remove(memberOfSame);
+    if (same.size === 0) this.#byAddress.delete(entry.from);
   }
 
-  #evictFirst(entries: Iterable<HalfOpenEntry>): void {
-    for (const oldest of entries) {
-      this.remove(oldest);
-      oldest.evict();
-      return;
-    }
+  #evictFirst({ first: oldest }: Members<HalfOpenEntry>): void {
+    if (oldest === undefined) return;
+    this.remove(oldest);
+    oldest.evict();
   }
 }
 

@@ -64,5 +64,17 @@ export class ClientSocket {
   /** It is destroyed. */
   gone(): void {
     this.#linger?.cancel();
+    dropListeners(this.#stream);
   }
 }
+
+/**
+ * To be called when a stream was closed. A stream of node has a function that was assigned to a property, which V8 makes in its old generation: so it stays
+ * until the next full collection, and whatever listens to it would stay with it.
+ */
+export function dropListeners(stream: Duplex): void {
+  stream.removeAllListeners().on('error', ignore);
+}
+
+/** Nothing comes after the end. If it did, an error that nobody listens to would end the process. */
+function ignore(): void {}

@@ -28,6 +28,7 @@ export interface ForwardedClientOptions {
 
 /** From the first message of its holder to the end of the stream. */
 export class ForwardedClient implements ClientLink, Resident {
+  place: Resident['place'];
   readonly #options: ForwardedClientOptions;
   readonly #stream: PeerStream<HomeMessage, HolderMessage>;
   readonly #greeting: { cancel(): void };

@@ -1,5 +1,5 @@
 /** The way of a client's frames to its home, as long as that one is its home. */
-import type { ClientHandler, ClientLink, CloseReason } from '../model.ts';
+import type { ClientHandler, ClientLink, ClientWork, CloseReason } from '../model.ts';
 import type { ClientState, DeclaredSession, MovableHandler } from '../relay/client-state.ts';
 import type { Holding } from './messages.ts';
 import type { ClientMove } from './observer.ts';
@@ -35,29 +35,58 @@ export interface LegClient extends ClientLink {
   ended(end: LegEnd): void;
 }
 
-/** The leg of a client whose home this replica is. `before`: what the client has declared at the home before. */
-export function localLeg(handler: MovableHandler, before: ClientState): Leg {
+/** The leg of a client whose home this replica is. */
+export class LocalLeg implements Leg {
+  readonly takesOver = true;
+  readonly #handler: MovableHandler;
   /** Those to which it is not attached again: what the relay knows of them is not all, if the home is lost now. */
-  const unrestored = new Map(before.sessions.map((session) => [session.sessionId, session]));
-  return {
-    frame: (body) => handler.frame(body),
-    drained: () => handler.drained(),
-    closed: (reason: CloseReason) => handler.closed(reason),
-    get isBusy() {
-      return handler.isBusy;
-    },
-    get work() {
-      return handler.work;
-    },
-    get state() {
-      const { sessions, ...calls } = handler.state;
-      const own = sessions.filter(({ sessionId }) => !unrestored.has(sessionId));
-      return { ...calls, sessions: [...own, ...unrestored.values()] };
-    },
-    takesOver: true,
-    expect: (session) => handler.expect(session),
-    ask: (body) => handler.frame(Buffer.from(body)),
-    restored: (sessionId) => void unrestored.delete(sessionId),
-    forget: (sessionId) => void unrestored.delete(sessionId),
-  };
+  readonly #unrestored: Map<string, DeclaredSession>;
+
+  /** `before`: what the client has declared at the home before. */
+  constructor(handler: MovableHandler, before: ClientState) {
+    this.#handler = handler;
+    this.#unrestored = new Map(before.sessions.map((session) => [session.sessionId, session]));
+  }
+
+  get isBusy(): boolean {
+    return this.#handler.isBusy;
+  }
+
+  get work(): ClientWork {
+    return this.#handler.work;
+  }
+
+  get state(): ClientState {
+    const { sessions, ...calls } = this.#handler.state;
+    const own = sessions.filter(({ sessionId }) => !this.#unrestored.has(sessionId));
+    return { ...calls, sessions: [...own, ...this.#unrestored.values()] };
+  }
+
+  frame(body: Buffer): void {
+    this.#handler.frame(body);
+  }
+
+  drained(): void {
+    this.#handler.drained();
+  }
+
+  closed(reason: CloseReason): void {
+    this.#handler.closed(reason);
+  }
+
+  expect(session: DeclaredSession): void {
+    this.#handler.expect(session);
+  }
+
+  ask(body: string): void {
+    this.#handler.frame(Buffer.from(body));
+  }
+
+  restored(sessionId: string): void {
+    this.#unrestored.delete(sessionId);
+  }
+
+  forget(sessionId: string): void {
+    this.#unrestored.delete(sessionId);
+  }
 }

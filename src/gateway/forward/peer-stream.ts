@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { FrameDecoder, ProtocolError, messageOf } from '../../copilot/index.ts';
 import { Outgoing } from '../client/outgoing.ts';
+import { dropListeners } from '../client/socket.ts';
 import { FRAME, MESSAGE, RUN, readMessage, type HolderMessage, type HomeMessage } from './messages.ts';
 
 export interface PeerStreamOptions<Received extends HolderMessage | HomeMessage> {
@@ -43,7 +44,10 @@ export class PeerStream<Sent extends HolderMessage | HomeMessage, Received exten
     stream.on('drain', () => this.#hasEnded || options.onDrained());
     stream.on('error', (error) => this.#lose(messageOf(error)));
     stream.on('end', () => this.#lose('the other side ended it'));
-    stream.on('close', () => this.#lose('it was closed'));
+    stream.on('close', () => {
+      this.#lose('it was closed');
+      dropListeners(stream);
+    });
   }
 
   /** Queues a frame; the bytes are copied. */

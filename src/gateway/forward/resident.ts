@@ -1,9 +1,12 @@
 /** A client whose home this replica is, whether it is connected here or at a peer. */
+import type { Member } from '../members.ts';
 import type { ClientWork } from '../model.ts';
 import type { LegEnd } from './leg.ts';
 import type { Holding } from './messages.ts';
 
 export interface Resident {
+  /** Its place among those of its tenant, while this replica is its home; for `Residents` alone. */
+  place?: Member<Resident> | undefined;
   /** Resolves when nothing of what is to wait comes any more, or the client is gone. */
   hold(what: Holding): Promise<void>;
   /** This replica is its home no more. */

@@ -1,6 +1,7 @@
 /** The tenants whose home this replica is, each with its clients, from the first one until it is given up. */
 import type { Clock } from '../../kube/clock/clock.ts';
 import { keyOf } from '../../kube/types/types.ts';
+import { Members } from '../members.ts';
 import type { TenantRef } from '../model.ts';
 import type { Homes } from '../peers/model.ts';
 import type { RelayLog } from '../relay/model.ts';
@@ -22,7 +23,7 @@ export interface ResidentsOptions {
 
 interface Tenant {
   readonly ref: TenantRef;
-  readonly residents: Set<Resident>;
+  readonly residents: Members<Resident>;
   /** Whether this replica may be its home. */
   isHere: boolean;
   /** Clients of which it is being found out whether this is their home. */
@@ -86,13 +87,15 @@ export class Residents {
 
   add(ref: TenantRef, resident: Resident): void {
     const tenant = this.#tenantOf(ref);
-    tenant.residents.add(resident);
+    resident.place ??= tenant.residents.add(resident);
     this.#watch(tenant);
   }
 
   remove(ref: TenantRef, resident: Resident): void {
     const tenant = this.#tenants.get(keyOf(ref));
-    if (tenant?.residents.delete(resident) === true) this.#watch(tenant);
+    const { place } = resident;
+    resident.place = undefined;
+    if (place !== undefined && tenant?.residents.remove(place) === true) this.#watch(tenant);
   }
 
   /** Moves all tenants, each when it has come to rest, but none later than after `withinMs`. */
@@ -131,7 +134,7 @@ export class Residents {
     if (known !== undefined) return known;
     const tenant: Tenant = {
       ref,
-      residents: new Set(),
+      residents: new Members(),
       isHere: false,
       arriving: 0,
       moving: undefined,
@@ -175,7 +178,7 @@ export class Residents {
     log.info({ tenant: keyOf(ref) }, 'a tenant was given up: this replica stops');
   }
 
-  async #hold(residents: ReadonlySet<Resident>, what: Holding, deadline: number): Promise<void> {
+  async #hold(residents: Iterable<Resident>, what: Holding, deadline: number): Promise<void> {
     const { clock } = this.#options;
     const { promise: held, resolve } = Promise.withResolvers<void>();
     const timer = clock.setTimer(Math.max(0, deadline - clock.monotonic()), resolve);

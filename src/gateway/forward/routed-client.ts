@@ -59,6 +59,7 @@ export interface RoutedClientOptions {
 
 /** Frames that come while there is no home wait, and the client is not read if they are many. */
 export class RoutedClient implements ClientHandler, Resident {
+  place: Resident['place'];
   readonly #options: RoutedClientOptions;
   readonly #held: HeldFrames;
   readonly #expiry: HeldExpiry;

@@ -5,6 +5,7 @@ import type { Isolation } from '../../api/names.ts';
 import { LruMap } from '../../kube/cache/lru.ts';
 import type { Clock, Random } from '../../kube/clock/clock.ts';
 import type { UnreadMemory } from '../client/unread-memory.ts';
+import { Members, type Member } from '../members.ts';
 import type {
   ClientHandler,
   ClientLink,
@@ -25,7 +26,7 @@ import type { RelayLog } from '../relay/model.ts';
 import type { ClosableRelay } from '../relay/relay.ts';
 import { ForwardLeg, NotHomeError } from './forward-leg.ts';
 import { ForwardedClient } from './forwarded-client.ts';
-import { localLeg, type Leg, type LegClient } from './leg.ts';
+import { LocalLeg, type Leg, type LegClient } from './leg.ts';
 import { HeldMemory } from './held-frames.ts';
 import { FORWARD_LIMITS, type ForwardLimits } from './limits.ts';
 import { VERSION, type ClientMessage } from './messages.ts';
@@ -60,9 +61,9 @@ export class RoutedRelay implements Relay {
   readonly #residents: Residents;
   readonly #held: HeldMemory;
   /** Clients that are connected here and have their home at a peer, by the peer's id. */
-  readonly #forwarded = new Map<string, Set<ForwardLeg>>();
+  readonly #forwarded = new Map<string, Members<ForwardLeg>>();
   /** Clients that peers hold. */
-  readonly #taken = new Set<ForwardedClient>();
+  readonly #taken = new Members<ForwardedClient>();
   /** By the id of a client that a peer holds, why its connection is to be closed. */
   readonly #cut = new LruMap<string, CloseReason>(REMEMBERED_CUTS);
   readonly #endListening: (() => void)[];
@@ -114,11 +115,11 @@ export class RoutedRelay implements Relay {
       presented: (presented, message) => void this.#presented(presented, message),
       cut: ({ id }, reason) => this.#cut.set(id, reason),
       gone: (gone) => {
-        this.#taken.delete(gone);
+        this.#taken.remove(member);
         if (gone.isPresented) this.#residents.remove(gone.identity.tenant, gone);
       },
     });
-    this.#taken.add(client);
+    const member = this.#taken.add(client);
   };
 
   sessions(): SessionSummary[] {
@@ -168,7 +169,7 @@ export class RoutedRelay implements Relay {
       if (route !== 'Here') return this.#forward(route, client, before, tenant);
       this.#residents.found(ref);
       if (!this.#isStill(generation, client)) throw new HomeUnavailableError('the home of the tenant is moving');
-      const leg = localLeg(relay.attach(client), before);
+      const leg = new LocalLeg(relay.attach(client), before);
       this.#residents.add(ref, resident);
       return leg;
     });
@@ -183,6 +184,8 @@ export class RoutedRelay implements Relay {
     const { homes, clock, rules } = this.#options;
     const { id, identity, askedBefore = 0 } = client;
     const { uid, isolation } = tenant ?? {};
+    let legs: Members<ForwardLeg> | undefined;
+    let member: Member<ForwardLeg> | undefined;
     try {
       return await ForwardLeg.open({
         peer,
@@ -204,10 +207,13 @@ export class RoutedRelay implements Relay {
         now: () => clock.monotonic(),
         limits: this.#limits,
         // By what is there at that moment: the last leg of others may end while this one is opened.
-        opened: (leg) => void this.#forwarded.set(peer.id, (this.#forwarded.get(peer.id) ?? new Set()).add(leg)),
-        over: (leg) => {
-          const legs = this.#forwarded.get(peer.id);
-          legs?.delete(leg);
+        opened: (leg) => {
+          legs = this.#forwarded.get(peer.id) ?? new Members();
+          this.#forwarded.set(peer.id, legs);
+          member = legs.add(leg);
+        },
+        over: () => {
+          if (member !== undefined) legs?.remove(member);
           if (legs?.size === 0) this.#forwarded.delete(peer.id);
         },
       });

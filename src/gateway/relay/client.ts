@@ -7,6 +7,7 @@ import {
   type Message,
   type RequestId,
 } from '../../copilot/index.ts';
+import type { Member } from '../members.ts';
 import type { ClientId, ClientLink, ClientWork, CloseReason, MethodRules, ToldRules } from '../model.ts';
 import { Attachments } from './attachments.ts';
 import { CallRoute } from './call-route.ts';
@@ -18,7 +19,7 @@ import type { ClientState, DeclaredSession, MovableHandler } from './client-stat
 import { admission, pieceAdmission } from './events.ts';
 import { Forwarding } from './forwarding.ts';
 import { IsolatedCalls } from './isolated.ts';
-import { sessionIdOf, type ClientAnswer, type RelayLimits } from './model.ts';
+import { sessionIdOf, type ClientAnswer, type RelayLimits, type SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import type { ClientRequest, RequestingClient } from './open-requests.ts';
 import { invalid, refusedParam } from './refusals.ts';
@@ -55,6 +56,7 @@ export class ClientRelay implements MovableHandler, RequestingClient {
   readonly #attachments: Attachments;
   readonly #calls: ClientCalls;
   readonly #route: CallRoute;
+  readonly #member: Member<SessionClient>;
   #ended = false;
   /** Made when it is asked for: clients that come in crowds may only wait, and to make one and abort it is dear. */
   #gone: AbortController | undefined;
@@ -74,7 +76,7 @@ export class ClientRelay implements MovableHandler, RequestingClient {
     this.#calls = calls;
     this.#route = new CallRoute(this, { replies, isolated, calls }, options);
     // So that it is told of sessions from now on.
-    homes.join(this);
+    this.#member = homes.join(this);
   }
 
   /** Undefined: the clients of the tenant are one trust domain. */
@@ -164,7 +166,7 @@ export class ClientRelay implements MovableHandler, RequestingClient {
     this.#questions.clear();
     if (!this.#attachments.isEmpty) this.#options.onUse();
     this.#attachments.leaveAll();
-    this.#options.homes.leave(this);
+    this.#options.homes.leave(this.#member);
   }
 
   deliver(body: Buffer | string, type?: string): void {

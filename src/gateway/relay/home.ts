@@ -61,6 +61,8 @@ export interface HomeOptions {
   readonly tenantLimits: () => TenantLimits;
   /** Another replica may have been the home, and may still have a connection to the server. */
   readonly mayFollow?: boolean | undefined;
+  /** Those of its tenant, who are told of sessions that come and go. */
+  readonly clients: () => Iterable<SessionClient>;
   /** A turn has ended, so that its tenant is idle only from now on. */
   readonly onIdle: () => void;
   /** The server says that a session is there, or was deleted. */
@@ -91,7 +93,6 @@ export class Home {
   #serverClock: { readonly offset: number; readonly losses: number } | undefined;
   readonly #options: HomeOptions;
   readonly #sessions = new Map<string, Session>();
-  readonly #clients = new Set<SessionClient>();
   /** What clients do that wait for the server's buffer, when it is read. */
   readonly #waiting = new Map<SessionClient, () => void>();
 
@@ -364,7 +365,7 @@ export class Home {
 
   /** Those that are told of sessions that come and go. */
   get clients(): Iterable<SessionClient> {
-    return this.#clients;
+    return this.#options.clients();
   }
 
   /** The server says that a session is there, or was deleted. */
@@ -372,13 +373,8 @@ export class Home {
     this.#options.heard(sessionId, isDeletion);
   }
 
-  /** A client that is told of sessions that come and go. */
-  join(client: SessionClient): void {
-    this.#clients.add(client);
-  }
-
+  /** The client is gone. */
   leave(client: SessionClient): void {
-    this.#clients.delete(client);
     this.#waiting.delete(client);
   }
 

@@ -115,6 +115,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         record: (sessionId) => ownership.records.find(ref, sessionId),
         mayKeep: (bytes) => homes.mayKeep(bytes),
         tenantLimits: () => find()?.limits ?? {},
+        clients: () => homes.clients,
         onIdle: () => used(ref),
         heard,
         forced,

@@ -3,6 +3,7 @@ import { RpcError, isObject, unquotedMessageOf } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import { fromKey, keyOf } from '../../kube/types/types.ts';
 import { serverIndex, serverName } from '../../resources/names.ts';
+import { Members, type Member } from '../members.ts';
 import type { GatewayTenant, TenantRef } from '../model.ts';
 import { askServers, type Asked } from './ask-servers.ts';
 import type { Home } from './home.ts';
@@ -51,7 +52,7 @@ export class TenantHomes {
   readonly #homes = new Map<string, Home>();
   readonly #account: KeptAccount;
   readonly #places = new SessionPlaces();
-  readonly #clients = new Set<SessionClient>();
+  readonly #clients = new Members<SessionClient>();
   /** Clients that have left while servers had requests of them. */
   readonly #left = new Set<SessionClient>();
   readonly #listeners = new Set<() => void>();
@@ -105,6 +106,11 @@ export class TenantHomes {
     for (const { openBytes = 0 } of [...this.#clients, ...this.#left]) sum += openBytes;
     for (const home of this.#homes.values()) for (const { keptBytes } of home.sessions) sum += keptBytes;
     return sum;
+  }
+
+  /** Those that are told of sessions that come and go. */
+  get clients(): Iterable<SessionClient> {
+    return this.#clients;
   }
 
   get hasClients(): boolean {
@@ -227,17 +233,16 @@ export class TenantHomes {
     return `server ${fromKey(key).name} of tenant ${keyOf(this.#options.tenant)} cannot be reached now, and ${what}; try again`;
   }
 
-  /** A client that is told of sessions that come and go. */
-  join(client: SessionClient): void {
-    this.#clients.add(client);
-    for (const home of this.#homes.values()) home.join(client);
+  /** A client that is told of sessions that come and go. Returns its place, for when it leaves. */
+  join(client: SessionClient): Member<SessionClient> {
+    return this.#clients.add(client);
   }
 
-  leave(client: SessionClient): void {
-    this.#clients.delete(client);
+  leave(member: Member<SessionClient>): void {
+    const client = member.value;
+    this.#clients.remove(member);
     this.gate.leave(client);
-    this.#left.add(client);
-    this.settled(client);
+    if ((client.openBytes ?? 0) > 0) this.#left.add(client);
     for (const home of this.#homes.values()) home.leave(client);
     this.#drop();
     if (!this.hasClients) this.#options.onLeft();
@@ -301,7 +306,6 @@ export class TenantHomes {
       else if (!this.#isSingle) this.#places.seen(sessionId, key);
     });
     this.#homes.set(key, home);
-    for (const client of this.#clients) home.join(client);
     return home;
   }
 

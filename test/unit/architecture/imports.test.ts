@@ -148,7 +148,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['run'],
   ],
   gateway: [
-    ['model', 'pong', 'count-by-state', 'followed-files', 'login-names', 'secret-keys', 'wake-asker'],
+    ['model', 'pong', 'count-by-state', 'followed-files', 'login-names', 'members', 'secret-keys', 'wake-asker'],
     ['pauses'],
     ['ownership', 'peers'],
     ['admission', 'methods', 'relay', 'routing'],

@@ -4,12 +4,14 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import { GatheredLines } from '../../../../src/kube/runtime/gathered-lines.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
 
 const MODULE = join(import.meta.dirname, '../../../../src/kube/runtime/gathered-lines.ts');
 
-function gathered(): { lines: GatheredLines; writes: string[] } {
+function gathered(): { lines: GatheredLines; writes: string[]; clock: FakeClock } {
   const writes: string[] = [];
-  return { writes, lines: new GatheredLines({ write: (text) => void writes.push(text) }) };
+  const clock = new FakeClock();
+  return { writes, clock, lines: new GatheredLines({ write: (text) => void writes.push(text) }, clock) };
 }
 
 /** What a process writes that logs two lines and then does `end`. */
@@ -30,8 +32,8 @@ function written(end: string): { lines: string[]; code: number | null } {
 }
 
 describe('GatheredLines', () => {
-  it('lines of one turn of the event loop are one write, in their order', async () => {
-    const { lines, writes } = gathered();
+  it('lines of one turn of the event loop are one write, in their order, and so are those of the milliseconds after it', async () => {
+    const { lines, writes, clock } = gathered();
     lines.write('a\n');
     await Promise.resolve();
     lines.write('b\n');
@@ -39,18 +41,32 @@ describe('GatheredLines', () => {
     await turn();
     expect(writes).toEqual(['a\nb\n']);
     lines.write('c\n');
+    await clock.advance(2);
+    lines.write('d\n');
     await turn();
-    expect(writes).toEqual(['a\nb\n', 'c\n']);
+    expect(writes).toEqual(['a\nb\n']);
+    await clock.advance(3);
+    expect(writes).toEqual(['a\nb\n', 'c\nd\n']);
+  });
+
+  it('a line that comes alone does not wait', async () => {
+    const { lines, writes, clock } = gathered();
+    lines.write('a\n');
+    await turn();
+    await clock.advance(5);
+    lines.write('b\n');
+    await turn();
+    expect(writes).toEqual(['a\n', 'b\n']);
   });
 
   it('what a pipe does not take at once is not gathered', async () => {
-    const { lines, writes } = gathered();
+    const { lines, writes, clock } = gathered();
     const long = `${'x'.repeat(40_000)}\n`;
     lines.write(long);
     lines.write(long);
     lines.write('c\n');
     expect(writes).toEqual([long + long]);
-    await turn();
+    await clock.advance(5);
     expect(writes).toEqual([long + long, 'c\n']);
   });
 
