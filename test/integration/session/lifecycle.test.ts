@@ -133,6 +133,22 @@ describe('a session', () => {
     expect(between).toBe('True SessionIdle');
     expect((await next.session()).metadata.resourceVersion).toBe(before.metadata.resourceVersion);
   });
+
+  it.each<[what: string, usedAgoMs: number, phase: string]>([
+    ['is kept if it was used meanwhile', 5 * MINUTE, 'Idle'],
+    ['expires if it was not', 60 * MINUTE, 'Expired'],
+  ])('whose ttl has passed while the operator was away for an hour %s', async (_what, usedAgoMs, phase) => {
+    await using world = await open();
+    await used(world, { ttl: '15m' });
+    await using next = await SessionWorld.open(api.kubeconfig, world.namespace);
+    next.clock.jumpWallClock(world.clock.now() + 60 * MINUTE - next.clock.now());
+    await next.settle();
+    expect([(await next.status())?.phase, next.source.called('delete')]).toEqual(['Idle', []]);
+    next.source.answer(next.server(), alpha(next, { lastActivityTime: next.clock.now() - usedAgoMs }));
+    await next.settle();
+    expect((await next.status())?.phase).toBe(phase);
+    expect(next.source.called('delete').length > 0).toBe(phase === 'Expired');
+  });
 });
 
 describe('a session whose tenant', () => {

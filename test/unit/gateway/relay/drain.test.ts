@@ -365,6 +365,28 @@ describe('a server that drains', () => {
     expect(a.answer(held)).toBeUndefined();
   });
 
+  it('and that nobody has replaced drains anew when the operator is back, with the turn that runs by then', async () => {
+    const a = await world.attached('s');
+    await drain();
+    await finish();
+    a.call('session.mode.get', { sessionId: 's' });
+    await world.clock.advance(359_000);
+    const { server } = world;
+    server.answer(server.last('session.resume').id, {});
+    await settle();
+    server.answer(server.last('session.mode.get').id, { mode: 'plan' });
+    await world.clock.advance(3_600_000);
+    a.call('session.send', { sessionId: 's', prompt: 'p' });
+    server.answer(server.last('session.send').id, { messageId: 'm' });
+    server.event('s', 'user.message', { messageId: 'm', content: 'p' });
+    await drain({ epoch: 2 });
+    await world.clock.advance(5_000);
+    expect([progress(), server.isClosed]).toEqual([[1], false]);
+    server.event('s', 'session.idle');
+    await finish();
+    expect([progress(), server.isClosed]).toEqual([['drained'], true]);
+  });
+
   it('was not lost: neither a replaced nor a suspended one counts as a fail-over', async () => {
     await prompting('s');
     await drain({ comesBack: false });
