@@ -485,6 +485,21 @@ describe('a turn that begins at the next home', () => {
 });
 
 describe('a prompt that was acknowledged', () => {
+  it('and of which the begin was lost with a server is sent again, although its client has seen that and what followed', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client, 'first');
+    await began(world, client, 'second');
+    const { server } = world.replica('b').local;
+    const later = server.event('s', 'tool.execution_start');
+    await world.settle();
+    const { local } = world.replica('c');
+    local.journal = [event, later];
+    isActive(world.replica('c'));
+    const c = await dies(world);
+    expect(c.received(SEND)).toMatchObject([{ params: { prompt: 'second' } }]);
+  });
+
   it('and waits behind a turn goes along from home to home, also where its client is connected to one', async () => {
     const world = new RoutedWorld();
     const client = await world.attached('a', 's');
