@@ -178,7 +178,7 @@ async function attachOnServer(
   const { sessionId, answered } = request;
   const { losses } = home.upstream;
   const isCut = (answer: ServerAnswer): boolean =>
-    mayRepeat && (answer.kind === 'Lost' || isResult(answer)) && home.upstream.losses !== losses;
+    mayRepeat && answer.kind === 'Lost' && home.upstream.losses !== losses;
   const isCreate = request.method === 'session.create';
   const isFirst = request.isChosen && session.load.loads === 0;
   const isLooked = !session.isLoaded && (isCreate || (isFirst && home.mayFollow && request.taken === undefined));
@@ -212,8 +212,8 @@ async function attachOnServer(
     const isAttached = isResult(answer);
     // Somebody has deleted it meanwhile: what the server has now is another one.
     if (isAttached && home.session(sessionId) !== session) return resolve('Again');
-    // Before the answer is passed on: what follows it in the same read is for a session that is there.
-    if (isAttached) {
+    // Before the answer is passed on: what follows it in the same read is for a session that is there. One that was lost since is restored.
+    if (isAttached && home.upstream.losses === losses) {
       session.loaded();
       home.injection.loaded(session, login);
     }

@@ -63,6 +63,8 @@ export class ClientPrompts {
         // The turns of its time may have been given up, and a newer prompt of this client not be answered yet.
         if (session.turn.generation === generation) session.turn.answered(client, !isResult(answer));
         session.watchTurn();
+        // Its clients may have left while it waited.
+        session.watchUse();
         replies.passInOrder(session, id, answer);
       });
       this.#forwarding.feelBackPressure(home);

@@ -2,7 +2,7 @@
 import { RpcError, type RequestId } from '../../copilot/index.ts';
 import type { SessionModel } from '../model.ts';
 import { isTold } from './catch-up.ts';
-import type { DeclaredSession } from './client-state.ts';
+import type { DeclaredSession, SessionCourse } from './client-state.ts';
 import { factOf, saysStop } from './facts.ts';
 import { findQuestions } from './find-questions.ts';
 import { notificationOf, readJournalEnd, type DurableEvent, type JournalEnd } from './journal-end.ts';
@@ -73,9 +73,10 @@ function textOf({ method, params }: { readonly method: string; readonly params: 
  */
 export async function takeOver(session: Session, taken: TakenClient, loading: Loading): Promise<TakenOver> {
   const { client, before } = taken;
-  const { course, isRunning } = before;
-  const trail = new Trail(course.trail);
+  const { isRunning } = before;
+  const trail = new Trail(before.course.trail);
   const end = await readJournalEnd(loading.call, session.id, ({ id }) => trail.has(id));
+  const course = await withoutLost(session, before.course, trail, loading.call);
   const hasActiveWork = await isActive(loading.call, session.id);
   if (hasActiveWork) await findWaits(session, loading.call, end.events);
   const { turn } = session;
@@ -148,6 +149,38 @@ function leftOf(open: OpenPrompt, prompt: Prompt | undefined, lastKept: number):
   const { callId, ...rest } = open;
   if (isAcknowledged) return { ...rest, messages, isAcknowledged };
   return { ...rest, messages, ...(callId !== undefined && { callId }) };
+}
+
+/**
+ * Without what the client has seen of the begin of its prompts where a server that was lost had not written it: what came after that is in the journal, so
+ * its place does not show it.
+ */
+async function withoutLost(
+  { id: sessionId }: Session,
+  course: SessionCourse,
+  trail: Trail,
+  call: Loading['call'],
+): Promise<SessionCourse> {
+  const places = course.prompts.flatMap(({ messages }) => messages.flatMap(({ seenAt }) => seenAt ?? []));
+  const missing = new Map(
+    trail.known.flatMap(({ id, position }) => (places.includes(position) ? [[id, position]] : [])),
+  );
+  if (missing.size === 0) return course;
+  const first = Math.min(...places);
+  await readJournalEnd(call, sessionId, ({ id }) => {
+    missing.delete(id);
+    return missing.size === 0 || (trail.has(id) && trail.positionOf(id) < first);
+  });
+  for (const id of missing.keys()) trail.forget(id);
+  const lost = new Set(missing.values());
+  const prompts = course.prompts.map((open) => ({
+    ...open,
+    messages: open.messages.map(({ seenAt, ...message }) => ({
+      ...message,
+      ...(seenAt !== undefined && !lost.has(seenAt) && { seenAt }),
+    })),
+  }));
+  return { ...course, prompts };
 }
 
 /** Whether the server has got the prompt from this home, which is to answer it. */

@@ -60,6 +60,11 @@ export class Trail {
     return [...this.#entries].findLast(([, entry]) => entry.position <= position)?.[0];
   }
 
+  /** The event was delivered, and is in no journal. */
+  forget(id: string): void {
+    this.#entries.delete(id);
+  }
+
   /** An event is delivered. */
   add(id: string, fact: Fact | undefined): void {
     this.#position += 1;

@@ -432,6 +432,37 @@ describe('a prompt that a home has not answered', () => {
   });
 });
 
+describe('a client whose prompt no server has got', () => {
+  it.each(Array.from({ length: 16 }, (_, turns) => turns))(
+    'is told once what it has missed, and its prompt is sent once, if the server is lost %i microtasks after it was asked',
+    async (turns) => {
+      const world = new RoutedWorld();
+      const client = await world.attached('a', 's');
+      client.call(SEND, { sessionId: 's', prompt: 'p' });
+      await world.settle();
+      const { local } = world.replica('c');
+      local.journal = [
+        journalEvent('user.message', { messageId: 'm', content: 'q' }),
+        journalEvent('assistant.message'),
+      ];
+      const { activityAnswer } = local;
+      local.activityAnswer = (end, id) => {
+        local.activityAnswer = activityAnswer;
+        end.answer(id, { hasActiveWork: false });
+        const lose = (left: number): void =>
+          left === 0 ? end.events.closed(undefined) : queueMicrotask(() => lose(left - 1));
+        lose(turns);
+      };
+      await dies(world);
+      await world.settle();
+      expect(local.dials).toHaveLength(2);
+      expect(client.events).toEqual(['user.message', 'assistant.message']);
+      expect(local.server.count(SEND)).toBe(1);
+      expect(world.replica('c').relay.sessions()).toMatchObject([{ clients: ['a/1'] }]);
+    },
+  );
+});
+
 describe('a turn that begins at the next home', () => {
   it('is told from its begin to a client that comes after it, and has seen nothing of the session yet', async () => {
     const world = new RoutedWorld();
@@ -454,6 +485,21 @@ describe('a turn that begins at the next home', () => {
 });
 
 describe('a prompt that was acknowledged', () => {
+  it('and of which the begin was lost with a server is sent again, although its client has seen that and what followed', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client, 'first');
+    await began(world, client, 'second');
+    const { server } = world.replica('b').local;
+    const later = server.event('s', 'tool.execution_start');
+    await world.settle();
+    const { local } = world.replica('c');
+    local.journal = [event, later];
+    isActive(world.replica('c'));
+    const c = await dies(world);
+    expect(c.received(SEND)).toMatchObject([{ params: { prompt: 'second' } }]);
+  });
+
   it('and waits behind a turn goes along from home to home, also where its client is connected to one', async () => {
     const world = new RoutedWorld();
     const client = await world.attached('a', 's');

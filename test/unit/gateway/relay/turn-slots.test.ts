@@ -222,6 +222,9 @@ describe('a client whose prompt waits', () => {
     expect(sent()).toEqual(['a', 'b']);
     expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
     expect(await world.counted('queued_prompts_total')).toEqual({ Cut: 1 });
+    world.answers.set('session.detach', (end, call) => end.answer(call.id, { success: true }));
+    await world.clock.advance(61_000);
+    expect(world.relay.sessions().map(({ id: sessionId }) => sessionId)).toEqual(['a', 'b']);
   });
 
   it('aborts it like one that runs', async () => {
