@@ -55,14 +55,14 @@ function runChecks(): Tally {
 }
 
 /**
- * End-to-end tests that change what the whole cluster shares, such as CRDs and images, or need most of its node's CPU, as all
+ * End-to-end tests that change what the whole cluster shares, such as CRDs, images and APIs, or need most of its node's CPU, as all
  * samples at once and many tenants do: nothing runs beside them.
  */
 const ALONE =
-  'test/e2e/(demo|images|gateway/(many-asleep|node-drain)|gitops/no-diff|install/(install|replicas|rights|samples|upgrade))';
+  'test/e2e/(demo|images|gateway/(many-asleep|node-drain)|gitops/no-diff|install/(install|replicas|rights|samples|upgrade)|tenant/autoscaled)';
 
-/** What reaches into the local cluster: its audit log, and processes and mounts of its node, which is this machine. */
-const REACHES_IN = /support\/(audit|node-process|processes|small-disk)\.ts'/;
+/** What reaches into the local cluster: its audit log, processes and mounts of its node, which is this machine, and an API that another one may have. */
+const REACHES_IN = /support\/(audit|metrics-adapter|node-process|processes|small-disk)\.ts'/;
 
 /** Test files of a level that another cluster can't run. */
 function localOnly(level: string): string[] {
@@ -89,7 +89,7 @@ function partsOf(level: string): string[][] {
   const args = parts[level] ?? [['--runInBand']];
   if (!currentContext || level !== 'e2e') return args;
   const left = localOnly(level);
-  const why = 'only the local cluster lets one read its audit log and reach into its node';
+  const why = 'only the local cluster lets one read its audit log, reach into its node and register metrics';
   console.log(`left out, because ${why}: ${left.join(', ')}`);
   return args.map((part) => [...part, ...left.flatMap((file) => ['--testPathIgnorePatterns', file])]);
 }

@@ -24,9 +24,10 @@ export interface OperatorBeside {
 export async function startGatewayBeside(
   namespace: TestNamespace,
   operatorArgs: string[] = [],
+  gatewayArgs: string[] = [],
 ): Promise<OperatorBeside> {
   const [port, internal, wakes] = [await freePort(), await freePort(), await freePort()];
-  const address = await waitFor('this machine has an address beside the loopback', ownAddress);
+  const address = await addressOfTests();
   await namespace.kubectl.ok(['create', '-f', '-'], endpoints(namespace.name, address));
   const args = [
     // Who leads is found by the Lease.
@@ -47,6 +48,7 @@ export async function startGatewayBeside(
       '--operator-lease=copilot-operator',
       `--operator-token-file=${await tokenFile(namespace, 'copilot-gateway', OPERATOR_AUDIENCE)}`,
       '--drain-timeout=1s',
+      ...gatewayArgs,
     ],
     namespace.name,
   );
@@ -77,7 +79,10 @@ async function tokenFile(namespace: TestNamespace, account: string, audience: st
   return file;
 }
 
-/** Where a replica of the gateway is for the operator: the API server takes no address of the loopback. */
+/** Where pods reach what runs beside the cluster, and where a replica of the gateway is for the operator: the API server takes no address of the loopback. */
+export const addressOfTests = (): Promise<string> =>
+  waitFor('this machine has an address beside the loopback', ownAddress);
+
 function ownAddress(): string | undefined {
   const found = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
   return found.find(({ family, internal }) => family === 'IPv4' && !internal)?.address;

@@ -30,12 +30,13 @@ start_kube_apiserver() {
   must_answer kube-apiserver 60 kubectl_admin get --raw /readyz
 }
 
-# The default limits (20 requests/s) would make a test of many tenants wait for the controllers and not for the operator.
+# The default limits (20 requests/s) would make a test of many tenants wait for the controllers and not for the operator; the default period
+# of autoscalers is 15 s.
 start_kube_controller_manager() {
   is_running kube-controller-manager || run_with_kubeconfig kube-controller-manager \
     --use-service-account-credentials --root-ca-file="$PKI/ca.crt" --service-account-private-key-file="$PKI/sa.key" \
     --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key" --service-cluster-ip-range="$SERVICE_CIDR" \
-    --kube-api-qps=200 --kube-api-burst=400
+    --kube-api-qps=200 --kube-api-burst=400 --horizontal-pod-autoscaler-sync-period=5s
 }
 
 start_kube_scheduler() {

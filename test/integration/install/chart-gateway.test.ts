@@ -45,6 +45,13 @@ it('are as many as the autoscaler says where there is one: an upgrade of the rel
   expect(deployment?.spec).toMatchObject({ template: { spec: { containers } } });
 });
 
+it('are as many as further metrics say, too', async () => {
+  const metrics = [{ type: 'Pods', pods: { metric: { name: 'copilot_gateway_clients' } } }];
+  const objects = await rendered({ gateway: { autoscaling: { enabled: true, metrics } } });
+  const cpu = expect.objectContaining({ type: 'Resource' });
+  expect(named(objects, 'HorizontalPodAutoscaler')?.spec?.['metrics']).toEqual([cpu, ...metrics]);
+});
+
 it('are evicted one at a time, and none of them counts as one of the operator', async () => {
   const objects = await rendered();
   const budgets = objects.filter(({ kind }) => kind === 'PodDisruptionBudget');

@@ -11,6 +11,7 @@ import { serviceAccount } from '../../../src/tenant/builders/serviceaccount.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { ALERT_FILES, alertsIn, type AlertGroups } from '../../support/alerts.ts';
 import { CHART, REQUIRED_VALUES, helm, helmFailure, objectsOf, render, type PolicyRule } from '../../support/chart.ts';
+import { yamlUnder } from '../../support/docs-examples.ts';
 import { startOperator } from '../../support/operator.ts';
 import { PROMETHEUS_RULE, SERVICE_MONITOR } from '../../support/prometheus-crd.ts';
 import { PROJECT, startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
@@ -35,6 +36,7 @@ const oidc = {
   issuer: { url: 'https://login.example.com', audiences: ['copilot-gateway'] },
   claimMappings: { username: { claim: 'sub', prefix: 'example:' } },
 };
+const MEMORY = { resource: { name: 'memory', target: { type: 'AverageValue', averageValue: '256Mi' } } };
 const TEMPLATE = ['template', 'copilot-operator', CHART];
 const dryRun = (manifests: string) =>
   api.kubectl.ok(['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
@@ -337,7 +339,7 @@ describe('an API server accepts what the chart renders', () => {
           serverMetrics: true,
           maxUnreadBytes: '64Mi',
           clientsFrom: [{ namespaceSelector: { matchLabels: { clients: 'yes' } } }],
-          autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 5 },
+          autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 5, metrics: [{ type: 'Resource', ...MEMORY }] },
           serviceAccount: { name: 'door', annotations: { purpose: 'test' } },
           podAnnotations: { a: 'b' },
           podLabels: { c: 'd' },
@@ -348,6 +350,7 @@ describe('an API server accepts what the chart renders', () => {
         },
       },
     ],
+    ['with an autoscaler by connections', yamlUnder('gateway.md', '### Scaling the gateway')[1] as object],
   ])('%s', async (_case, values) => {
     const manifests = await render(values);
     expect((await dryRun(manifests)).trim().split('\n')).toHaveLength(objectsOf(manifests).length);
