@@ -113,7 +113,7 @@ export class ClientRecord {
     if (sessionId === undefined) return;
     if (view !== undefined) return this.#attach(sessionId, view, error === undefined);
     // Also who must no longer use it is told so.
-    if (error?.message.startsWith('Session not found')) this.#close(sessionId);
+    if (error?.message.includes('Session not found')) this.#close(sessionId);
     if (error !== undefined) return;
     if (method === 'session.send') this.#session(sessionId).acknowledged.push(prompt);
     if (method === 'session.detach' || method === 'session.delete') this.#close(sessionId);

@@ -162,7 +162,7 @@ it('does not expect what comes when a client has detached, or is gone, or was re
     (client) => {
       client.done('session.resume');
       client.tell(EVENTS[2]);
-      const error = { code: 1, message: 'Session not found: s' };
+      const error = { code: 1, message: 'Request session.send failed with message: Session not found: s' };
       client.answer(client.call('session.send', { prompt: 'no more' }), { error });
     },
   );
