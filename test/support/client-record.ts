@@ -1,5 +1,7 @@
 /** Notes what a client of the SDK and the gateway say to each other, at the SDK's own connection. */
 import type { CopilotClient } from '@github/copilot-sdk';
+import type { Socket } from 'node:net';
+import { FrameDecoder } from '../../src/copilot/index.ts';
 import type { HistoryEvent } from './history.ts';
 import { historyEvent } from './watched.ts';
 
@@ -43,11 +45,16 @@ interface Said {
   readonly message: Message;
 }
 
+/** How events begin. */
+const EVENT = '{"jsonrpc":"2.0","method":"session.event"';
+
 export class ClientRecord {
   readonly #sessions: Map<string, SessionRecord>;
   readonly #problems: string[];
   /** Requests without an answer, each with the view that it opens. */
   readonly #asked = new Map<Message['id'], Message & { readonly view?: View }>();
+  readonly #answered = new Set<Message['id']>();
+  #hasLeft = false;
   /** Of each session, the views that are open. */
   readonly #open = new Map<string, View[]>();
 
@@ -63,7 +70,10 @@ export class ClientRecord {
     this.#sessions = sessions;
     this.#problems = problems;
     this.#isNew = isNew;
-    const { connection } = client as unknown as { connection: Connection };
+    const { connection, socket } = client as unknown as { connection: Connection; socket: Socket };
+    // The library drops the first one of two answers that come together.
+    const decoder = new FrameDecoder((body) => this.#count(body), { maxBodyBytes: 2 ** 30 });
+    socket.on('data', (chunk: Buffer) => decoder.push(chunk));
     const log = ({ type, message }: Said): void => {
       if (type === 'send-request') this.#ask(message);
       if (type === 'receive-response') this.#take(message);
@@ -71,6 +81,7 @@ export class ClientRecord {
     };
     void connection.trace(1, { log }, { traceFormat: 'json' });
     const leave = (): void => {
+      this.#hasLeft = true;
       this.#asked.clear();
       for (const id of this.#open.keys()) this.#close(id);
     };
@@ -105,18 +116,25 @@ export class ClientRecord {
   #take({ id, error }: Message): void {
     const asked = this.#asked.get(id);
     this.#asked.delete(id);
-    if (asked === undefined) {
-      this.#problems.push(`an answer came that nobody had asked for, or a second time: ${id}`);
-      return;
-    }
+    if (asked === undefined) return;
     const { method, view, params: { sessionId, prompt = '' } = {} } = asked;
     if (sessionId === undefined) return;
     if (view !== undefined) return this.#attach(sessionId, view, error === undefined);
     // Also who must no longer use it is told so.
-    if (error?.message.startsWith('Session not found')) this.#close(sessionId);
+    if (error?.message.includes('Session not found')) this.#close(sessionId);
     if (error !== undefined) return;
     if (method === 'session.send') this.#session(sessionId).acknowledged.push(prompt);
     if (method === 'session.detach' || method === 'session.delete') this.#close(sessionId);
+  }
+
+  /** Answers are counted as they come, before anything is made of them. */
+  #count(body: Buffer): void {
+    if (this.#hasLeft || body.toString('latin1', 0, EVENT.length) === EVENT) return;
+    const { id, method } = JSON.parse(body.toString()) as Message;
+    if (method !== undefined) return;
+    if (!this.#asked.has(id) || this.#answered.has(id))
+      this.#problems.push(`an answer came that nobody had asked for, or a second time: ${id}`);
+    this.#answered.add(id);
   }
 
   #see({ method, params: { sessionId = '', event } = {} }: Message): void {

@@ -1,5 +1,6 @@
 import type { CopilotClient } from '@github/copilot-sdk';
 import { beforeEach, expect, it, jest } from '@jest/globals';
+import { encodeFrame } from '../../../src/copilot/index.ts';
 import { Histories } from '../../support/histories.ts';
 
 type Event = { readonly id: string; readonly type: string; readonly data: { readonly content?: string } };
@@ -24,7 +25,9 @@ class FakeClient {
     onClose: () => undefined,
     onDispose: (listener: () => void) => void (this.dispose = listener),
   };
+  readonly socket = { on: (_: string, listener: (chunk: Buffer) => void) => void (this.#receive = listener) };
   dispose = (): void => undefined;
+  #receive: (chunk: Buffer) => void = () => undefined;
   #log: (said: object) => void = () => undefined;
   #lastId = 0;
 
@@ -36,6 +39,7 @@ class FakeClient {
   }
 
   answer(id: number, answer: object = { result: {} }): void {
+    this.#receive(Buffer.from(encodeFrame(JSON.stringify({ jsonrpc: '2.0', id, ...answer }))));
     this.#log({ type: 'receive-response', message: { id, ...answer } });
   }
 
@@ -162,7 +166,7 @@ it('does not expect what comes when a client has detached, or is gone, or was re
     (client) => {
       client.done('session.resume');
       client.tell(EVENTS[2]);
-      const error = { code: 1, message: 'Session not found: s' };
+      const error = { code: 1, message: 'Request session.send failed with message: Session not found: s' };
       client.answer(client.call('session.send', { prompt: 'no more' }), { error });
     },
   );
@@ -185,9 +189,11 @@ it('finds a call without an answer, one with two, and an answer without a call',
     const twice = client.call('ping');
     client.answer(twice);
     client.answer(twice);
+    client.answer(7);
   });
   expect(found).toEqual([
     'an answer came that nobody had asked for, or a second time: 2',
+    'an answer came that nobody had asked for, or a second time: 7',
     'a call of session.mode.get got no answer',
   ]);
 });
