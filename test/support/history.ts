@@ -23,10 +23,11 @@ const NOT_CHECKED = /^(session\.(shutdown|resume)|.+\.requested)$/;
 
 /**
  * What servers may tell in another order than they write it. The light runtime: of a tool that it goes on with after a restart, when the tool
- * has run; and, seen once each on a busy machine, that a client has answered, when the tool is done, and that a hook has ended, when the
- * prompt is there. Both: what a sub-agent does, which runs beside the rest (2 of 30 runs). The gateway passes events on as they come.
+ * has run; and, seen once each on a busy machine, that a client has answered, when the tool is done, that a hook has ended, when the prompt
+ * is there, and that a notice of the mode was given, when the turn has ended. Both: what a sub-agent does, which runs beside the rest (2 of 30 runs). The gateway passes events on as they come.
  */
-const IN_ANY_ORDER = /^(tool\.execution_start|external_tool\.completed|hook\.end|subagent\..+)$/;
+const IN_ANY_ORDER =
+  /^(tool\.execution_start|external_tool\.completed|hook\.end|session\.mode_notice_delivered|subagent\..+)$/;
 
 /** What is wrong, in sentences; empty: nothing. Events before the first prompt are not looked at: a client may listen later. */
 export function problemsOf(journal: readonly HistoryEvent[], { prompts, failed, events }: Seen): string[] {
@@ -42,7 +43,9 @@ export function problemsOf(journal: readonly HistoryEvent[], { prompts, failed, 
   const told = events.filter(({ id }) => ids.has(id)).map(({ id }) => id);
   const got = new Set(told);
   for (const { id, type } of expected) if (!got.has(id)) problems.push(`the event ${type} ${id} did not come`);
-  if (got.size < told.length) problems.push(`${told.length - got.size} events came twice`);
+  const twice = told.filter((id, index) => told.indexOf(id) < index);
+  const typeOf = (id: string) => expected.find((event) => event.id === id)?.type;
+  if (twice.length > 0) problems.push(`${twice.length} events came twice: ${twice.map(typeOf).join()}`);
   const ordered = new Set(expected.filter(({ type }) => !IN_ANY_ORDER.test(type)).map(({ id }) => id));
   const inOrder = [...ordered].filter((id) => got.has(id));
   const gotInOrder = [...got].filter((id) => ordered.has(id));

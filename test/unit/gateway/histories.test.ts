@@ -135,7 +135,7 @@ it('finds an event that who made the session has not seen, and one that came twi
   expect(found).toEqual([
     'session s: the event user.message 1 did not come',
     'session s: the event assistant.message 2 did not come',
-    'session s: 1 events came twice',
+    'session s: 1 events came twice: assistant.message',
   ]);
 });
 

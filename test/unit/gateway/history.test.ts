@@ -17,7 +17,11 @@ it.each<[string, Partial<Seen>, string[]]>([
   ['a prompt is lost', { prompts: ['a', 'b', 'c'] }, ['the journal has the prompts a,b, and acknowledged were a,b,c']],
   ['a prompt is there twice', { prompts: ['a'] }, ['the journal has the prompts a,b, and acknowledged were a']],
   ['an event does not come', { events: journal.slice(0, 4) }, ['the event user.message 4 did not come']],
-  ['an event comes twice', { events: [...journal, ...journal.slice(2, 3)] }, ['1 events came twice']],
+  [
+    'an event comes twice',
+    { events: [...journal, ...journal.slice(2, 3)] },
+    ['1 events came twice: assistant.message'],
+  ],
   [
     'the order is another one',
     { events: journal.toReversed() },
@@ -34,5 +38,7 @@ it.each(['tool.execution_start', 'subagent.completed'])('lets %s come in another
   ];
   const told = [...journal, ...tool.toReversed()];
   expect(problemsOf([...journal, ...tool], { ...seen, events: told })).toEqual([]);
-  expect(problemsOf([...journal, ...tool], { ...seen, events: [...told, ...tool] })).toEqual(['2 events came twice']);
+  expect(problemsOf([...journal, ...tool], { ...seen, events: [...told, ...tool] })).toEqual([
+    `2 events came twice: ${type},tool.execution_complete`,
+  ]);
 });
