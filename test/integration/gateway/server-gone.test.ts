@@ -28,6 +28,8 @@ describe.each(['cli', 'runtime'] as const)('a server that goes away (%s)', (bina
     await bench.client(async (client) => {
       const tools = [clientTool('lookup', (q) => `found ${q}`)];
       const session = await client.createSession(bench.config({ tools, streaming: true }));
+      // The prompt whose turn is given up may not have been on the disk, and its client is told to send it again.
+      bench.mayLose(session.sessionId);
       await session.sendAndWait({ prompt: 'remember me' });
       const turn = session.sendAndWait({ prompt: cut });
       await bench.asked(cut);
