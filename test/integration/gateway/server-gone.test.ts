@@ -29,6 +29,8 @@ describe.each(['cli', 'runtime'] as const)('a server that goes away (%s)', (bina
       const tools = [clientTool('lookup', (q) => `found ${q}`)];
       const session = await client.createSession(bench.config({ tools, streaming: true }));
       await session.sendAndWait({ prompt: 'remember me' });
+      // What was cut may not be on the disk yet: the client is told to send it again.
+      bench.mayLose(session.sessionId);
       const turn = session.sendAndWait({ prompt: cut });
       await bench.asked(cut);
       const held = bench.client(async (other) => {
