@@ -6,6 +6,8 @@ export interface HistoryEvent {
   readonly type: string;
   /** Text of a prompt. */
   readonly content?: string | undefined;
+  /** When it happened, in ISO 8601. */
+  readonly at?: string | undefined;
 }
 
 /** What one client did with a session that it made, and saw of it. */
@@ -24,7 +26,8 @@ const NOT_CHECKED = /^(session\.(shutdown|resume)|.+\.requested)$/;
 /**
  * What servers may tell in another order than they write it. The light runtime: of a tool that it goes on with after a restart, when the tool
  * has run; and, seen once each on a busy machine, that a client has answered, when the tool is done, that a hook has ended, when the prompt
- * is there, and that a notice of the mode was given, when the turn has ended. Both: what a sub-agent does, which runs beside the rest (2 of 30 runs). The gateway passes events on as they come.
+ * is there, and that a notice of the mode was given, when the turn has ended. Both: what a sub-agent does, which runs beside the rest (2 of 30
+ * runs). The gateway passes events on as they come.
  */
 const IN_ANY_ORDER =
   /^(tool\.execution_start|external_tool\.completed|hook\.end|session\.mode_notice_delivered|subagent\..+)$/;
@@ -46,14 +49,20 @@ export function problemsOf(journal: readonly HistoryEvent[], { prompts, failed, 
   const twice = told.filter((id, index) => told.indexOf(id) < index);
   const typeOf = (id: string) => expected.find((event) => event.id === id)?.type;
   if (twice.length > 0) problems.push(`${twice.length} events came twice: ${twice.map(typeOf).join()}`);
-  const ordered = new Set(expected.filter(({ type }) => !IN_ANY_ORDER.test(type)).map(({ id }) => id));
-  const inOrder = [...ordered].filter((id) => got.has(id));
-  const gotInOrder = [...got].filter((id) => ordered.has(id));
-  const wrong = gotInOrder.findIndex((id, index) => id !== inOrder[index]);
-  if (wrong >= 0) {
-    const named = (id: string | undefined) => `${expected.find((event) => event.id === id)?.type} ${id}`;
-    const what = `${named(gotInOrder[wrong])} before ${named(inOrder[wrong])}`;
+  const ordered = expected.filter(({ type }) => !IN_ANY_ORDER.test(type));
+  const places = new Map(ordered.map((event, place) => [event.id, { ...event, place }]));
+  const came = [...got].flatMap((id) => places.get(id) ?? []);
+  for (const [index, later] of came.entries()) {
+    // What happens at once is written in any order: what came in the order in which it happened is well, too.
+    const early = came.slice(0, index).find((each) => each.place > later.place && !isAsHappened(each, later));
+    if (early === undefined) continue;
+    const what = `${early.type} ${early.id} before ${later.type} ${later.id}`;
     problems.push(`events came in another order than that of the journal: ${what}`);
+    break;
   }
   return problems;
+}
+
+function isAsHappened({ at: first }: HistoryEvent, { at: next }: HistoryEvent): boolean {
+  return first !== undefined && next !== undefined && first <= next;
 }

@@ -6,7 +6,7 @@ type Event = Awaited<ReturnType<CopilotSession['getEvents']>>[number];
 
 export function historyEvent(event: Event): HistoryEvent {
   const content = event.type === 'user.message' ? event.data.content : undefined;
-  return { id: event.id, type: event.type, content };
+  return { id: event.id, type: event.type, content, at: event.timestamp };
 }
 
 export class Watched {

@@ -24,6 +24,7 @@ export async function catchUp(session: Session, client: SessionClient, calls: Se
   if (!delivery.isBehind(client)) return;
   for (const event of told) client.deliver(aliases.applied(notificationOf(session.id, event)), event.type);
   const ids = new Set(told.map(({ id }) => id));
+  delivery.told(client, ids);
   // It has begun a turn of its own since, and would take the end of this one for that of its own.
   const hasSent = turn.isOf(client) || turn.holds(client);
   delivery.release(client, ({ id, type }) => (hasSent && type === 'session.idle') || (id !== undefined && ids.has(id)));

@@ -27,6 +27,8 @@ export class Delivery {
   readonly #maxBytes: number;
   /** What has come since for each client that catches up. */
   readonly #behind = new Map<SessionClient, Behind>();
+  /** Ids of what clients were told from the journal, which may have an event before the server tells it. */
+  readonly #told = new WeakMap<SessionClient, ReadonlySet<string>>();
 
   /** At most `maxBytes` are kept for a client; with more it gets what there is, and is not brought up to date. */
   constructor(clients: () => Iterable<SessionClient>, maxBytes: number) {
@@ -49,6 +51,7 @@ export class Delivery {
   }
 
   to(client: SessionClient, event: KeptEvent): void {
+    if (event.id !== undefined && this.#told.get(client)?.has(event.id) === true) return;
     const behind = this.#behind.get(client);
     if (behind === undefined) return client.deliver(event.body, event.type);
     if (isPiece(event.type)) return;
@@ -74,6 +77,11 @@ export class Delivery {
   /** Whether an event of this type has come meanwhile for a client that catches up. */
   keeps(client: SessionClient, type: string): boolean {
     return this.#behind.get(client)?.kept.some((each) => 'type' in each && each.type === type) === true;
+  }
+
+  /** The client has these events from the journal. */
+  told(client: SessionClient, ids: ReadonlySet<string>): void {
+    this.#told.set(client, ids);
   }
 
   isBehind(client: SessionClient): boolean {

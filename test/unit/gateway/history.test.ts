@@ -25,7 +25,7 @@ it.each<[string, Partial<Seen>, string[]]>([
   [
     'the order is another one',
     { events: journal.toReversed() },
-    ['events came in another order than that of the journal: user.message 4 before user.message 1'],
+    ['events came in another order than that of the journal: user.message 4 before assistant.message 2'],
   ],
 ])('the checker tells whether %s', (_, changes, problems) => {
   expect(problemsOf(journal, { ...seen, ...changes })).toEqual(problems);
@@ -41,4 +41,18 @@ it.each(['tool.execution_start', 'subagent.completed'])('lets %s come in another
   expect(problemsOf([...journal, ...tool], { ...seen, events: [...told, ...tool] })).toEqual([
     `2 events came twice: ${type},tool.execution_complete`,
   ]);
+});
+
+it('lets what happens at once come in the order in which it happened, and not otherwise', () => {
+  const [end, abort] = [
+    { id: 'e', type: 'assistant.turn_end' },
+    { id: 'a', type: 'abort' },
+  ];
+  const found = (endAt: string, abortAt: string) => {
+    const written = [...journal, { ...abort, at: abortAt }, { ...end, at: endAt }];
+    return problemsOf(written, { ...seen, events: [...journal, end, abort] });
+  };
+  expect(found('2026-01-01T00:00:00.001Z', '2026-01-01T00:00:00.002Z')).toEqual([]);
+  expect(found('2026-01-01T00:00:00.001Z', '2026-01-01T00:00:00.001Z')).toEqual([]);
+  expect(found('2026-01-01T00:00:00.002Z', '2026-01-01T00:00:00.001Z')).toHaveLength(1);
 });

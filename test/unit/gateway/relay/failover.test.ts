@@ -702,6 +702,18 @@ describe('a client that attaches in the middle of a turn', () => {
     expect(client.received[0]).toEqual(client.answer(id));
   });
 
+  it('gets an event once that the server tells later than its journal has it', async () => {
+    const { client: other, begun } = await inTurn();
+    const late = journalEvent('assistant.turn_start');
+    world.journal = [begun, late];
+    const client = await world.attached('s');
+    const params = { sessionId: 's', event: late };
+    world.server.send(JSON.stringify({ jsonrpc: '2.0', method: 'session.event', params }));
+    world.server.event('s', 'assistant.turn_end');
+    expect(client.events).toEqual(['user.message', 'assistant.turn_start', 'assistant.turn_end']);
+    expect(other.events).toEqual(client.events);
+  });
+
   it('which ends before the answer gets nothing of it, not even its end', async () => {
     await inTurn();
     const client = world.client();
