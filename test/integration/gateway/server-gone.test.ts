@@ -31,8 +31,6 @@ describe.each(['cli', 'runtime'] as const)('a server that goes away (%s)', (bina
       // The prompt whose turn is given up may not have been on the disk, and its client is told to send it again.
       bench.mayLose(session.sessionId);
       await session.sendAndWait({ prompt: 'remember me' });
-      // What was cut may not be on the disk yet: the client is told to send it again.
-      bench.mayLose(session.sessionId);
       const turn = session.sendAndWait({ prompt: cut });
       await bench.asked(cut);
       const held = bench.client(async (other) => {
