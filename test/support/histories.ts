@@ -1,6 +1,7 @@
 /** Compares what all clients of a test said and were told with the journals of its servers. */
 import type { CopilotClient } from '@github/copilot-sdk';
 import { setTimeout } from 'node:timers/promises';
+import { withoutStop, type DurableEvent } from '../../src/gateway/relay/journal-end.ts';
 import { ClientRecord, type SessionRecord, type View } from './client-record.ts';
 import { problemsOf, type HistoryEvent } from './history.ts';
 import { historyEvent } from './watched.ts';
@@ -99,10 +100,17 @@ function seenProblems(journal: readonly HistoryEvent[], { isMaker, events, until
   return problemsOf(part, { prompts, failed: [], events });
 }
 
-/** Of a journal on the disk, whose last line may be half written. What could not be written at first is there twice. */
+/**
+ * Of a journal on the disk, whose last line may be half written. What could not be written at first is there twice. The errors that a server writes
+ * because it stops are told to nobody: the turn goes on at the next one.
+ */
 function eventsOf(journal: string): HistoryEvent[] {
   const lines = journal.split('\n');
   lines.pop();
-  const events = lines.map((line) => historyEvent(JSON.parse(line) as Parameters<typeof historyEvent>[0]));
+  const written = lines.map((line): DurableEvent => {
+    const event = JSON.parse(line) as DurableEvent & Readonly<Record<string, unknown>>;
+    return { id: event.id, type: event.type, event };
+  });
+  const events = withoutStop(written).map(({ event }) => historyEvent(event as Parameters<typeof historyEvent>[0]));
   return [...new Map(events.map((event) => [event.id, event])).values()].filter(({ type }) => type !== NOT_TOLD);
 }

@@ -227,3 +227,14 @@ it('takes a session that is created although it is there for one that is resumed
   });
   expect(found).toEqual([]);
 });
+
+it('does not expect the error that a server writes because it stops, and expects any other one', async () => {
+  const next = [event('7', 'session.resume'), event('8', 'user.message', 'c'), event('9', 'session.error')];
+  const found = await problems((client) => {
+    makes(client, 'a', 'b', 'c');
+    const last = event('10', 'assistant.message');
+    written(...EVENTS, event('5', 'session.shutdown'), event('6', 'session.error'), ...next, last);
+    client.tell(...EVENTS, ...next.slice(0, 2), last);
+  });
+  expect(found).toEqual(['session s: the event session.error 9 did not come']);
+});
