@@ -4,6 +4,7 @@ import { stripVTControlCharacters } from 'node:util';
 
 export interface FileResult {
   readonly name: string;
+  readonly status: string;
   readonly message: string;
   /** Ms since 1970. */
   readonly startTime: number;
@@ -31,9 +32,8 @@ const count = (file: FileResult, status: string) =>
 
 export const passedIn = (file: FileResult): number => count(file, 'passed');
 
-/** A file that did not come to its tests counts as one that failed. */
-export const failedIn = (file: FileResult): number =>
-  count(file, 'failed') || (file.assertionResults.length === 0 ? 1 : 0);
+/** What fails beside the tests of a file, before or after them, counts as one that failed. */
+export const failedIn = (file: FileResult): number => count(file, 'failed') || (file.status === 'failed' ? 1 : 0);
 
 /** One line: without colours, the stack and what names this machine. */
 function firstLine(text: string, root: string): string {

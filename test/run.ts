@@ -137,7 +137,7 @@ function reportOf(command: string[], env: NodeJS.ProcessEnv): Report | undefined
  * what passed only now is named at the end (docs/adr/0060-a-second-run.md).
  */
 function runAgain(failed: readonly FileResult[], level: string, env: NodeJS.ProcessEnv): Report | undefined {
-  console.log(`${failed.length} files failed, and run again by themselves`);
+  console.log(`files that failed, and run again by themselves: ${failed.length}`);
   const files = failed.map(({ name }) => name);
   return reportOf(jest(level, ['--runInBand', '--runTestsByPath', ...files]), env);
 }

@@ -10,6 +10,8 @@ const result = (status: string, failure?: string) => ({
 });
 const file = (name: string, seconds: number, ...assertionResults: FileResult['assertionResults']): FileResult => ({
   name: `${root}/test/${name}`,
+  status:
+    assertionResults.length > 0 && assertionResults.every(({ status }) => status === 'passed') ? 'passed' : 'failed',
   message: 'SyntaxError: found nothing\n    at line 1',
   startTime: 1000,
   endTime: 1000 + seconds * 1000,
@@ -36,6 +38,16 @@ describe('a file of a test run', () => {
     const broken = file('broken.test.ts', 1);
     expect([passedIn(broken), failedIn(broken)]).toEqual([0, 1]);
     expect(failureOf(broken, root)).toBe('test/broken.test.ts: SyntaxError: found nothing');
+  });
+
+  it('that fails after its tests has failed, too', () => {
+    const untidy = { ...file('untidy.test.ts', 1, result('passed')), status: 'failed' };
+    expect([passedIn(untidy), failedIn(untidy)]).toEqual([1, 1]);
+    expect(failureOf(untidy, root)).toBe('test/untidy.test.ts: SyntaxError: found nothing');
+  });
+
+  it('that has passed has not failed', () => {
+    expect(failedIn(file('well.test.ts', 1, result('passed')))).toBe(0);
   });
 });
 
