@@ -13,7 +13,7 @@ import type { RelayObserver } from './observer.ts';
 import type { Sender } from './prompts.ts';
 import { askAgain } from './recover-turn.ts';
 import { turnQueued } from './turn-end.ts';
-import { TurnSlots } from './turn-slots.ts';
+import { TurnSlots, type QueuedTurn } from './turn-slots.ts';
 import {
   answerOf,
   clientGone,
@@ -161,7 +161,7 @@ export class SessionCalls {
     const wasAttached = isAttached();
     const isEnded = () => session.turn.generation !== generation || session.aborts !== aborts;
     const isCut = () => isEnded() || (wasAttached && !isAttached());
-    const isTaken = this.turns.enter({
+    const turn: QueuedTurn = {
       session,
       user: sender?.client.user,
       bytes,
@@ -176,8 +176,13 @@ export class SessionCalls {
         const { type, body } = turnQueued(session.id, { position, count, max: maxTurns() ?? count }, this.#options);
         sender?.client.deliver?.(body, type);
       },
-    });
-    if (!isTaken) answered({ kind: 'TurnsFull', max: maxTurns() ?? 0 });
+    };
+    const enter = () => {
+      if (!this.turns.enter(turn)) answered({ kind: 'TurnsFull', max: maxTurns() ?? 0 });
+    };
+    // A session that waits for a place in memory must not have the turn that those which are there wait for.
+    if (maxTurns() === undefined || session.load.hasPlace) enter();
+    else this.#afterLoad(call, session, answered, enter);
   }
 
   /** What becomes of it when its server is lost, the journal says. */
