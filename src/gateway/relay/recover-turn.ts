@@ -230,6 +230,8 @@ export async function sendAgain(
   for (const message of missing) message.seenAt = undefined;
   session.events.dropIdle();
   session.events.caughtUp([]);
+  // Its turn may have been over for its clients.
+  prompt.finishedAt = undefined;
   acknowledge(session, prompt);
 }
 

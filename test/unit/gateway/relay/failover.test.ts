@@ -554,6 +554,16 @@ describe('a turn whose server is lost', () => {
     expect(client.events).toEqual(['user.message', 'assistant.message', 'session.idle']);
   });
 
+  it('and that was over for its clients is not over any more when its prompt has to be sent again', async () => {
+    await inTurn();
+    world.server.event('s', 'session.idle');
+    await replaced();
+    world.server.answer(world.server.last('session.send').id, { messageId: 'other' });
+    await world.clock.advance(1000);
+    await replaced();
+    expect(world.server.last('session.send').params).toEqual(prompt);
+  });
+
   it('and that was over a while ago is left alone', async () => {
     await inTurn();
     world.server.event('s', 'session.idle');
