@@ -219,10 +219,14 @@ export class Prompts {
     this.#prompts = this.#prompts.filter((each) => each !== prompt);
   }
 
-  /** The server has begun with the message, by the event at `position` of the trail. */
+  /** The server has begun with the message, by the event at `position` of the trail. Its turn may have been over, and not on the disk of one that was lost. */
   seen(messageId: string, position: number): void {
-    for (const { messages } of this.#prompts) {
-      for (const message of messages) if (message.ids.has(messageId)) message.seenAt = position;
+    for (const prompt of this.#prompts) {
+      for (const message of prompt.messages) {
+        if (!message.ids.has(messageId)) continue;
+        message.seenAt = position;
+        prompt.finishedAt = undefined;
+      }
     }
   }
 

@@ -32,6 +32,16 @@ describe('prompts that matter when a server is lost', () => {
     expect(idsOf(prompts)).toEqual(['b']);
   });
 
+  it('are those that were over, and that a server begins with once more', () => {
+    const prompts = new Prompts();
+    for (const id of ['a', 'b']) acknowledged(prompts, id);
+    prompts.finished(100);
+    prompts.seen('b', 1);
+    expect(prompts.openAt(200, true, 5000).map(({ messages }) => [...(messages[0]?.ids ?? [])])).toEqual([['b']]);
+    prompts.lost(100 + SETTLES_MS, true, 5000);
+    expect(idsOf(prompts)).toEqual(['b']);
+  });
+
   it('are those whose acknowledgement was lost, but not those that are yet to be sent', () => {
     const prompts = new Prompts();
     const lost = prompts.sent(SEND, { prompt: 'x' }, 0, 0);
