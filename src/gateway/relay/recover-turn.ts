@@ -57,6 +57,8 @@ export async function recoverTurn(session: Session, recovering: Recovering): Pro
     if (wasTaken) session.finish(isNextToCome ? undefined : recovering.idle(sessionId));
     return wasTaken ? 'Finished' : 'Idle';
   }
+  // Also what was over for its clients ends when this does.
+  for (const prompt of prompts) prompt.finishedAt = undefined;
   const isSentAgain = plan.found.flat().includes(undefined);
   // It ran on while its journal was read, and its end was told just now.
   if (hasEnded && hasActiveWork && !isSentAgain) {
@@ -230,8 +232,6 @@ export async function sendAgain(
   for (const message of missing) message.seenAt = undefined;
   session.events.dropIdle();
   session.events.caughtUp([]);
-  // Its turn may have been over for its clients.
-  prompt.finishedAt = undefined;
   acknowledge(session, prompt);
 }
 

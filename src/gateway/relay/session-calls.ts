@@ -273,7 +273,10 @@ export class SessionCalls {
         );
       }
       try {
-        await session.moved(() => upstream.call(method, { sessionId: session.id }));
+        await session.moved(async () => {
+          await upstream.call(method, { sessionId: session.id });
+          return true;
+        });
         upstream.dropEvents(session.id);
       } catch (error) {
         onFailure(method, error);
