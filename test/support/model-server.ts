@@ -58,8 +58,12 @@ export class ModelServer {
   asks = 0.3;
   /** It dies with the call that makes this 0; 0: it does not. */
   callsLeft = 0;
+  /** Prompts that began a turn while it was drained. */
+  readonly begunInDrain: string[] = [];
   /** The most turns that it ran at once, and the most sessions that it had in memory. */
   readonly most = { turns: 0, sessions: 0 };
+  /** It is drained: no turn may begin there. What comes next is not. */
+  #drained: ServerEnd | undefined;
   #messages = 0;
   #turns = 0;
 
@@ -107,6 +111,11 @@ export class ModelServer {
       const events = this.disk.journal(String(asked(end, id).params?.['sessionId']));
       end.answer(id, { events, hasMore: false, cursor: 'c', cursorStatus: 'ok' });
     };
+  }
+
+  /** From now on it is drained. */
+  drains(): void {
+    this.#drained = this.#options.current();
   }
 
   /** The process ends, and what it had not written is lost. */
@@ -222,6 +231,8 @@ export class ModelServer {
   #send(session: Loaded, call: Call): object {
     const messageId = `m${(this.#messages += 1)}`;
     const content = String(call.params['prompt']);
+    const isFirst = session.running === undefined && session.queue.length === 0;
+    if (isFirst && call.end === this.#drained) this.begunInDrain.push(content);
     session.queue.push({ messageId, content });
     this.#options.log(`the server gets ${content} as ${messageId}`);
     queueMicrotask(() => this.#next(session, call));

@@ -129,6 +129,7 @@ class OneReplica {
         return client.hasDetached || (aborted.has(client.sessionId) && [-32050, -32054].includes(code));
       },
     });
+    for (const prompt of server.begunInDrain) problems.push(`the turn of ${prompt} began while the server was drained`);
     const { turns, sessions } = server.most;
     const { isCalm, maxConcurrentTurns = Infinity, maxConcurrent = Infinity } = rules;
     if (isCalm && turns > maxConcurrentTurns) problems.push(`the server ran ${turns} turns at once`);
@@ -206,6 +207,7 @@ class OneReplica {
     const { fleet, clock } = this.world;
     this.#drains += 1;
     this.life.log('the server is drained');
+    this.server.drains();
     const drain = { server: SERVER, epoch: this.#drains, podUID: `pod-${this.#pod}`, comesBack: true };
     fleet.change({ drains: [{ ...drain, deadline: clock.now() + 1500 }] });
   }
