@@ -1,5 +1,6 @@
 /** The plans of the campaign: each is one fault, at one place in the life of a tenant and its sessions. */
 import type { WatchFault } from '../support/fault-proxy.ts';
+import { mulberry32 } from '../support/random.ts';
 
 /** What a write is answered with instead of its result; `lost`: it is executed, `silence`: it is not. */
 export const WRITE_ERRORS = ['409', '429', '500', '503', 'lost', 'silence'] as const;
@@ -88,15 +89,4 @@ export function sample(plans: readonly Plan[], each: number, seed: number): Plan
 export function breakOf(how: (typeof WATCH_FAULTS)[number]): WatchFault | undefined {
   if (how === 'late' || how === 'stale') return undefined;
   return how === 'gone' || how === 'unobserved' ? { error: { code: 410, reason: 'Expired' } } : how;
-}
-
-/** A small generator of random numbers in [0, 1) that gives the same ones for the same seed. */
-export function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -187,7 +187,7 @@ export class Home {
       sessions: () => this.#sessions.values(),
       maxTurns: () => options.tenantLimits().maxConcurrentTurns,
       holdsStarts: () => this.drain.holdsStarts,
-      whenOpen: (call) => this.drain.enter('Any', call, call.go),
+      whenOpen: (kind, call) => this.drain.enter(kind, call, call.go),
       failover: this.failover,
       forced,
       settings: (session) => this.settingsOf(session.id),

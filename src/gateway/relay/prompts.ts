@@ -76,6 +76,8 @@ export class Prompts {
   /** In the order in which they were sent. */
   #prompts: Prompt[] = [];
   #wereSent = false;
+  /** The server is lost: it writes nothing any more. */
+  #isLost = false;
 
   /** Whether there ever was one: the server may have written it, and clients not have heard of that. */
   get wereSent(): boolean {
@@ -219,10 +221,14 @@ export class Prompts {
     this.#prompts = this.#prompts.filter((each) => each !== prompt);
   }
 
-  /** The server has begun with the message, by the event at `position` of the trail. */
+  /** The server has begun with the message, by the event at `position` of the trail. Its turn may have been over, and not on the disk of one that was lost. */
   seen(messageId: string, position: number): void {
-    for (const { messages } of this.#prompts) {
-      for (const message of messages) if (message.ids.has(messageId)) message.seenAt = position;
+    for (const prompt of this.#prompts) {
+      for (const message of prompt.messages) {
+        if (!message.ids.has(messageId)) continue;
+        message.seenAt = position;
+        prompt.finishedAt = undefined;
+      }
     }
   }
 
@@ -247,7 +253,13 @@ export class Prompts {
   /** The server is lost. Only those stay about which its journal has to be asked. */
   lost(now: number, isRunning: boolean, startMs: number): void {
     this.forgetSettled(now);
+    this.#isLost = true;
     this.#forgetCommands(now, isRunning, startMs);
+  }
+
+  /** A server has loaded the session, so that it is known what the one before had written. */
+  loaded(): void {
+    this.#isLost = false;
   }
 
   /** An acknowledged prompt that has begun nothing for `startMs` while no turn ran was a command, if it looks like one. */
@@ -259,11 +271,18 @@ export class Prompts {
   giveUp(answer: ServerAnswer): void {
     const waiting = this.#prompts;
     this.#prompts = [];
+    this.#isLost = false;
     for (const prompt of waiting) answerWaiting(prompt, answer);
+  }
+
+  /** The server has closed the session to have it go on elsewhere: what it has finished is on the disk. */
+  forgetFinished(): void {
+    this.#prompts = this.#prompts.filter(({ finishedAt }) => finishedAt === undefined);
   }
 
   /** Forgets those of which the end is on the disk by now. */
   forgetSettled(now: number): void {
+    if (this.#isLost) return;
     this.#prompts = this.#prompts.filter(({ finishedAt = now }) => now - finishedAt < SETTLES_MS);
   }
 }

@@ -57,6 +57,8 @@ export async function recoverTurn(session: Session, recovering: Recovering): Pro
     if (wasTaken) session.finish(isNextToCome ? undefined : recovering.idle(sessionId));
     return wasTaken ? 'Finished' : 'Idle';
   }
+  // Also what was over for its clients ends when this does.
+  for (const prompt of prompts) prompt.finishedAt = undefined;
   const isSentAgain = plan.found.flat().includes(undefined);
   // It ran on while its journal was read, and its end was told just now.
   if (hasEnded && hasActiveWork && !isSentAgain) {

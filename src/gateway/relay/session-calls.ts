@@ -13,7 +13,7 @@ import type { RelayObserver } from './observer.ts';
 import type { Sender } from './prompts.ts';
 import { askAgain } from './recover-turn.ts';
 import { turnQueued } from './turn-end.ts';
-import { TurnSlots } from './turn-slots.ts';
+import { TurnSlots, type QueuedTurn } from './turn-slots.ts';
 import {
   answerOf,
   clientGone,
@@ -61,8 +61,8 @@ export interface SessionCallsOptions {
   readonly holdsStarts: () => boolean;
   /** A server has taken a prompt of a session whose users share its turns. `result`: what it said. */
   readonly onPrompt: (session: Session, sender: Sender | undefined, result: Readonly<Record<string, unknown>>) => void;
-  /** Lets a call go on when the server takes calls: one that drains does not in the end. */
-  readonly whenOpen: (call: EnteringCall) => void;
+  /** Lets a call go on when the server takes calls, or such that start something: one that drains does not in the end, and starts nothing. */
+  readonly whenOpen: (kind: 'Start' | 'Any', call: EnteringCall) => void;
   /** A turn was cut because its session was closed. */
   readonly onClosed: (session: Session) => void;
   /** Nobody needs the session any more. */
@@ -161,7 +161,7 @@ export class SessionCalls {
     const wasAttached = isAttached();
     const isEnded = () => session.turn.generation !== generation || session.aborts !== aborts;
     const isCut = () => isEnded() || (wasAttached && !isAttached());
-    const isTaken = this.turns.enter({
+    const turn: QueuedTurn = {
       session,
       user: sender?.client.user,
       bytes,
@@ -176,8 +176,13 @@ export class SessionCalls {
         const { type, body } = turnQueued(session.id, { position, count, max: maxTurns() ?? count }, this.#options);
         sender?.client.deliver?.(body, type);
       },
-    });
-    if (!isTaken) answered({ kind: 'TurnsFull', max: maxTurns() ?? 0 });
+    };
+    const enter = () => {
+      if (!this.turns.enter(turn)) answered({ kind: 'TurnsFull', max: maxTurns() ?? 0 });
+    };
+    // A session that waits for a place in memory must not have the turn that those which are there wait for.
+    if (maxTurns() === undefined || session.load.hasPlace) enter();
+    else this.#afterLoad(call, session, answered, enter);
   }
 
   /** What becomes of it when its server is lost, the journal says. */
@@ -268,7 +273,10 @@ export class SessionCalls {
         );
       }
       try {
-        await session.moved(() => upstream.call(method, { sessionId: session.id }));
+        await session.moved(async () => {
+          await upstream.call(method, { sessionId: session.id });
+          return true;
+        });
         upstream.dropEvents(session.id);
       } catch (error) {
         onFailure(method, error);
@@ -380,7 +388,8 @@ export class SessionCalls {
     const { failover, whenOpen } = this.#options;
     const { bytes = 0, gone } = call;
     const { loads } = session.load;
-    const waiting: HeldCall = { bytes, gone, forget: () => answered(clientGone()) };
+    const forget = (): void => answered(clientGone());
+    const waiting: HeldCall = { bytes, gone, forget };
     if (!this.#waiting.hold(waiting)) {
       const what = 'as many calls, or bytes of them, as are allowed wait for sessions of the server already';
       return answered(lost(new UnreachableError(what), false));
@@ -397,13 +406,18 @@ export class SessionCalls {
         .then((failure) => {
           if (!this.#waiting.take(waiting)) return;
           if (failure !== undefined) return answered(failure);
-          // What was to be done with it next may have been to unload it, such as for a drain.
-          const isUnloadedAgain = !session.isLoaded && session.load.loads !== loads;
-          if (isUnloadedAgain) this.#afterLoad(call, session, answered, then);
-          else then();
+          const goOn = (): void => {
+            // What was to be done with it next may have been to unload it, such as for a drain.
+            const isUnloadedAgain = !session.isLoaded && session.load.loads !== loads;
+            if (isUnloadedAgain) this.#afterLoad(call, session, answered, then);
+            else then();
+          };
+          // It may have got its place in memory because the server is drained.
+          if (startsTurn(call.method)) whenOpen('Start', { bytes, gone, go: goOn, forget });
+          else goOn();
         });
     };
     // A server whose sessions are being closed must not have one loaded again, and begin its turn.
-    whenOpen({ bytes, gone, go: load, forget: () => undefined });
+    whenOpen('Any', { bytes, gone, go: load, forget: () => undefined });
   }
 }

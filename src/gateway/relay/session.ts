@@ -161,6 +161,7 @@ export class Session {
   loaded(): void {
     this.events.caughtUp([]);
     this.load.loaded();
+    this.prompts.loaded();
     this.questions.loaded();
     this.used();
   }
@@ -198,10 +199,12 @@ export class Session {
     this.events.drop();
   }
 
-  /** Has the server unload it by `close`, before its pod is replaced: it goes on in the next pod, as after a loss. */
-  async moved(close: () => Promise<unknown>): Promise<void> {
+  /** Has the server unload it by `close`, which says whether it has, before its pod is replaced: it goes on in the next pod, as after a loss. */
+  async moved(close: () => Promise<boolean>): Promise<void> {
     this.lost();
-    await this.load.closedQuietly(close);
+    await this.load.closedQuietly(async () => {
+      if (await close()) this.prompts.forgetFinished();
+    });
   }
 
   isAttached(client: SessionClient): boolean {

@@ -554,6 +554,34 @@ describe('a turn whose server is lost', () => {
     expect(client.events).toEqual(['user.message', 'assistant.message', 'session.idle']);
   });
 
+  it('and that was over for its clients is not over any more when its prompt has to be sent again', async () => {
+    await inTurn();
+    world.server.event('s', 'session.idle');
+    await replaced();
+    world.server.answer(world.server.last('session.send').id, { messageId: 'other' });
+    await world.clock.advance(1000);
+    await replaced();
+    expect(world.server.last('session.send').params).toEqual(prompt);
+  });
+
+  it('and that was over only just before the loss goes on, however long that was ago when the next server comes', async () => {
+    const { client, begun } = await inTurn();
+    world.server.event('s', 'session.idle');
+    world.journal = [begun];
+    world.isUp = false;
+    world.server.events.closed(undefined);
+    await world.clock.advance(3000);
+    client.call('session.send', prompt);
+    world.isUp = true;
+    await world.clock.advance(1000);
+    await restored();
+    expect(world.server.count('session.sendMessages')).toBe(1);
+    // That one has written no more of it.
+    world.server.event('s', 'session.idle');
+    await replaced();
+    expect(world.server.count('session.sendMessages')).toBe(1);
+  });
+
   it('and that was over a while ago is left alone', async () => {
     await inTurn();
     world.server.event('s', 'session.idle');

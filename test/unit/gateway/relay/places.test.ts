@@ -4,6 +4,7 @@ import { chooseEvicted } from '../../../../src/gateway/relay/least-used.ts';
 import type { RelayLimits } from '../../../../src/gateway/relay/model.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { CONNECTION_TIMERS, RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
+import { TENANT } from '../../../support/static-fleet.ts';
 
 const UNAVAILABLE = -32050;
 /** When a session that has a client, and was used last, may be unloaded. */
@@ -177,6 +178,25 @@ describe('a server that has as many sessions in memory as it may have', () => {
     // The turn of a has just ended.
     expect(idsOf('sessions.close')).toEqual(['b', 'c']);
     expect(world.clock.pendingTimers).toBe(CONNECTION_TIMERS);
+  });
+
+  it('begins no turn of a session that gets its place because the server is drained', async () => {
+    setUp({ recentlyUsedMs: 0 });
+    world.answers.set('session.send', (end, { id }) => end.answer(id, { messageId: 'm' }));
+    await attachAll('a', 'b', 'c');
+    for (const sessionId of ['b', 'c']) world.server.event(sessionId, 'user.message');
+    const id = client.call('session.send', { sessionId: 'a', prompt: 'x' });
+    await world.clock.advance(1000);
+    const [before] = world.dials;
+    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline: world.clock.now() + 10_000 };
+    world.fleet.change({ drains: [{ ...drain, comesBack: true }] });
+    for (const sessionId of ['b', 'c']) world.server.event(sessionId, 'session.idle');
+    await world.clock.advance(5000);
+    expect([before?.count('session.send'), world.relay.drains()]).toMatchObject([0, [{ isDrained: true }]]);
+    const [server] = world.fleet.find(TENANT)?.servers ?? [];
+    if (server !== undefined) world.fleet.change({ servers: [{ ...server, podUID: 'pod-2' }], drains: undefined });
+    await world.clock.advance(1000);
+    expect([idsOf('session.send'), client.answer(id)?.result]).toEqual([['a'], { messageId: 'm' }]);
   });
 
   it('tells the client to try again when that takes too long', async () => {

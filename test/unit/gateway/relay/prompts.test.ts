@@ -28,6 +28,30 @@ describe('prompts that matter when a server is lost', () => {
     acknowledged(prompts, 'b', 200);
     prompts.lost(99 + SETTLES_MS, true, 5000);
     expect(idsOf(prompts)).toEqual(['a', 'b']);
+    prompts.loaded();
+    prompts.lost(100 + SETTLES_MS, true, 5000);
+    expect(idsOf(prompts)).toEqual(['b']);
+  });
+
+  it('are those until the next one has loaded the session: what the lost one had not written is not written any more', () => {
+    const prompts = new Prompts();
+    acknowledged(prompts, 'a');
+    prompts.finished(100);
+    prompts.lost(200, false, 5000);
+    prompts.sent(SEND, { prompt: 'x' }, 0, 100 + SETTLES_MS);
+    prompts.lost(5000, false, 5000);
+    expect(idsOf(prompts)).toEqual(['a']);
+    prompts.loaded();
+    prompts.forgetSettled(5000);
+    expect(idsOf(prompts)).toEqual([]);
+  });
+
+  it('are those that were over, and that a server begins with once more', () => {
+    const prompts = new Prompts();
+    for (const id of ['a', 'b']) acknowledged(prompts, id);
+    prompts.finished(100);
+    prompts.seen('b', 1);
+    expect(prompts.openAt(200, true, 5000).map(({ messages }) => [...(messages[0]?.ids ?? [])])).toEqual([['b']]);
     prompts.lost(100 + SETTLES_MS, true, 5000);
     expect(idsOf(prompts)).toEqual(['b']);
   });

@@ -163,6 +163,38 @@ describe('a server that drains', () => {
   });
 });
 
+describe('a server that also limits the sessions in its memory', () => {
+  const setUp = async () => {
+    world.fleet.change({ limits: { maxConcurrent: 1, maxConcurrentTurns: 1 } });
+    world.answers.set('session.abort', (end, { id }) => end.answer(id, { success: true }));
+    const first = await attached('a');
+    await world.clock.advance(10_000);
+    return [first, await attached('b')] as const;
+  };
+
+  it('gives the turn to a session that is there, while one that waits for a place has none', async () => {
+    const [first, second] = await setUp();
+    const calls = [
+      [first, await prompt(first, 'a')],
+      [second, await prompt(second, 'b')],
+    ] as const;
+    expect(sent()).toEqual(['b']);
+    starts('b');
+    await ends('b');
+    await world.clock.advance(10_100);
+    expect(sent()).toEqual(['b', 'a']);
+    expect(calls.map(([client, id]) => client.answer(id)?.error)).toEqual([undefined, undefined]);
+  });
+
+  it('does not send what was aborted while it waited for a place', async () => {
+    const [first] = await setUp();
+    const id = await prompt(first, 'a');
+    first.call('session.abort', { sessionId: 'a' });
+    await world.clock.advance(10_100);
+    expect([sent(), first.answer(id)?.error]).toMatchObject([[], { code: -32050, data: { outcome: 'NotSent' } }]);
+  });
+});
+
 describe('a client whose prompt waits', () => {
   const fill = async () => {
     for (const id of ['a', 'b']) {
