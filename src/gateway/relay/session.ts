@@ -64,7 +64,7 @@ export class Session {
   lacksRules = false;
   /** Prompts that were sent to the server and are not answered. */
   sending = 0;
-  /** Calls of its clients that were sent to the server and are not answered. */
+  /** Calls of its clients that were sent to the server and are not answered, and prompts that wait for a turn of the server. */
   calls = 0;
   /** When a client used it last, or its last turn ended; monotonic ms. */
   lastUsed: number;
