@@ -134,8 +134,10 @@ class OneReplica {
     const { isCalm, maxConcurrentTurns = Infinity, maxConcurrent = Infinity } = rules;
     if (isCalm && turns > maxConcurrentTurns) problems.push(`the server ran ${turns} turns at once`);
     if (isCalm && sessions > maxConcurrent) problems.push(`the server had ${sessions} sessions in memory at once`);
-    for (const { id, state } of world.relay.sessions())
+    for (const { id, state, clients } of world.relay.sessions()) {
       if (state !== 'Idle' && state !== 'Unloaded') problems.push(`the session ${id} is ${state} at the end`);
+      if (clients.length === 0) problems.push(`the session ${id} is kept without clients`);
+    }
     for (const { name, end, isGone } of life.clients) {
       const { calls = 0, waiting = 0 } = isGone ? {} : (end.work ?? {});
       if (calls + waiting > 0) problems.push(`${calls} calls and ${waiting} prompts of ${name} wait at the end`);
@@ -158,7 +160,8 @@ class OneReplica {
       { weight: 3, isRough: true, take: () => server.dies() },
       { weight: 3, isRough: true, take: () => this.#isAway() },
       { weight: 2, isRough: true, take: () => server.stops() },
-      { weight: 3, isRough: true, take: () => server.unloads() },
+      // One that waits for a turn would have to wait for a place again, with the turn.
+      { weight: this.rules.maxConcurrent === undefined ? 4 : 0, isRough: true, take: () => server.unloads() },
       { weight: 6, isRough: true, take: () => this.#drain() },
       { weight: 6, isRough: true, take: () => this.#replace() },
       { weight: 6, take: () => this.#join(dice.oneOf(SESSIONS) ?? '', false) },
@@ -184,6 +187,14 @@ class OneReplica {
         : { maxConcurrentTurns, maxConcurrent: this.#dice.oneOf([undefined, 1, 2]) };
     this.life.log(`limits are ${JSON.stringify(limits)}`);
     this.world.fleet.change({ limits });
+  }
+
+  /** Sessions that wait for an answer, and have no client that could give it. */
+  #waiting(): string[] {
+    const sessions = this.world.relay.sessions();
+    return sessions
+      .filter(({ clients, openQuestions }) => clients.length === 0 && openQuestions > 0)
+      .map(({ id }) => id);
   }
 
   #abort(client: LifeClient): void {
