@@ -10,6 +10,9 @@ import type { Frame, RelayWorld, ServerEnd } from './relay-world.ts';
 /** What a server that stops goes on for until it is gone, in ms: less than the gateway waits for that. */
 const STOPS_MS = 1500;
 
+/** Some loads and closes take up to so long, in ms. */
+const SLOW_MS = 80;
+
 /** A session in memory. */
 interface Loaded {
   /** What it works on; undefined: nothing. */
@@ -178,14 +181,24 @@ export class ModelServer {
 
   #take(end: ServerEnd, frame: Frame, method: string, answer: Answer): void {
     if (end.isClosed) return;
-    const { params = {} } = frame;
-    const sessionId = String(params['sessionId']);
-    const process = this.#processOf(end);
-    const isLoaded = process.sessions.has(sessionId);
+    const sessionId = String(frame.params?.['sessionId']);
+    const isLoaded = this.#processOf(end).sessions.has(sessionId);
     const needsLoad = !NEED_NO_LOAD.has(method);
     this.#options.log(`  ${method} ${sessionId}${needsLoad && !isLoaded ? ', which is not loaded' : ''}`);
     if (this.#isLastCall(method)) return;
-    if (needsLoad && !isLoaded) return end.refuse(frame.id, `Session not found: ${sessionId}`);
+    const { dice, clock } = this.#options;
+    const slowMs = !needsLoad && dice.chance(0.2) ? 1 + dice.below(SLOW_MS) : 0;
+    if (slowMs > 0) clock.setTimer(slowMs, () => this.#answer(end, frame, method, answer));
+    else this.#answer(end, frame, method, answer);
+  }
+
+  #answer(end: ServerEnd, frame: Frame, method: string, answer: Answer): void {
+    if (end.isClosed) return;
+    const { params = {} } = frame;
+    const sessionId = String(params['sessionId']);
+    const process = this.#processOf(end);
+    const needsLoad = !NEED_NO_LOAD.has(method);
+    if (needsLoad && !process.sessions.has(sessionId)) return end.refuse(frame.id, `Session not found: ${sessionId}`);
     if (process.isStopping)
       return end.refuse(frame.id, needsLoad ? 'SERVER_SHUTTING_DOWN' : `Request ${method} failed with message: gone`);
     const session = process.sessions.get(sessionId) ?? this.#unloaded(sessionId);

@@ -13,6 +13,8 @@ import { TENANT } from '../../../support/static-fleet.ts';
 const SERVER = 'team/acme-0';
 const SESSIONS = ['a', 'b', 'c'];
 const STEPS = 25;
+/** After which the first clients are attached, in ms. */
+const ATTACHED_MS = 500;
 /** Longest time between two steps, in ms. */
 const STEP_MS = 500;
 /** Timers of a gateway without clients: that of its connection, and those that look after what it keeps. */
@@ -81,6 +83,7 @@ class OneReplica {
   async lives(): Promise<void> {
     const dice = this.#dice;
     for (const id of SESSIONS) for (let n = 0; n < 2; n += 1) await this.#join(id, true);
+    await this.#pass(ATTACHED_MS, 50);
     const steps = this.#steps().filter(({ isRough }) => !this.rules.isCalm || isRough !== true);
     for (let n = 0; n < STEPS; n += 1) {
       if (dice.chance(0.1) && !this.rules.isCalm) this.server.callsLeft = 1 + dice.below(14);
@@ -93,13 +96,14 @@ class OneReplica {
   /** Nothing happens any more, and every question is answered: all has to come to its end, and new prompts go through. */
   async settles(): Promise<void> {
     const { life, server, world } = this;
-    const { maxConcurrentTurns, maxConcurrent } = this.rules;
+    const { isCalm, maxConcurrentTurns, maxConcurrent } = this.rules;
     life.log('from here on nothing happens to the server any more');
     world.fleet.change({ limits: { maxConcurrentTurns, maxConcurrent } });
     server.callsLeft = 0;
     server.asks = 0;
     world.isUp = true;
-    this.#replace();
+    // The next server would hide what is kept of sessions without clients.
+    if (!isCalm) this.#replace();
     // A question that nobody is there to answer would keep others from places in the memory of the server and from turns.
     for (const id of SESSIONS) if (!life.users.some(({ sessionId }) => sessionId === id)) await this.#join(id, false);
     for (const ms of [5000, 20_000, 30_000]) {
@@ -166,7 +170,7 @@ class OneReplica {
       { weight: 6, isRough: true, take: () => this.#replace() },
       { weight: 6, take: () => this.#join(dice.oneOf(SESSIONS) ?? '', false) },
       { weight: 4, take: (client) => life.leave(client) },
-      { weight: 3, take: (client) => life.detach(client) },
+      { weight: 5, take: (client) => life.detach(client) },
       { weight: this.rules.mayAbort ? 3 : 0, take: (client) => this.#abort(client) },
       { weight: 4, isRough: true, take: () => this.#limit() },
     ];
