@@ -64,7 +64,7 @@ function turnProblems(call: LifeCall, facts: LifeFacts): string[] {
   if (facts.aborted?.has(client.sessionId) === true) return problems;
   if (facts.mayLoseEnds !== true && !hasEnd(facts.journal(client.sessionId), prompt))
     problems.push(`${nameOf(call)} has no end in the journal`);
-  if (isInTurn(call, facts)) return problems;
+  if (call.isSteering === true || isInTurn(call, facts)) return problems;
   const early = events.slice(told, begin).some((event) => event?.type === 'session.idle');
   return early ? [...problems, `${nameOf(call)} ended for its client before it began`] : problems;
 }

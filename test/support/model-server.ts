@@ -61,10 +61,12 @@ export class ModelServer {
   asks = 0.3;
   /** It dies with the call that makes this 0; 0: it does not. */
   callsLeft = 0;
-  /** Prompts that began a turn while it was drained. */
+  /** Prompts that began a turn while it was drained, but for those that a server before it had got. */
   readonly begunInDrain: string[] = [];
   /** The most turns that it ran at once, and the most sessions that it had in memory. */
   readonly most = { turns: 0, sessions: 0 };
+  /** Prompts, by where they came first. */
+  readonly #got = new Map<string, ServerEnd>();
   /** It is drained: no turn may begin there. What comes next is not. */
   #drained: ServerEnd | undefined;
   #messages = 0;
@@ -185,6 +187,8 @@ export class ModelServer {
     const isLoaded = this.#processOf(end).sessions.has(sessionId);
     const needsLoad = !NEED_NO_LOAD.has(method);
     this.#options.log(`  ${method} ${sessionId}${needsLoad && !isLoaded ? ', which is not loaded' : ''}`);
+    const prompt = String(frame.params?.['prompt']);
+    if (method === 'session.send' && !this.#got.has(prompt)) this.#got.set(prompt, end);
     if (this.#isLastCall(method)) return;
     const { dice, clock } = this.#options;
     const slowMs = !needsLoad && dice.chance(0.2) ? 1 + dice.below(SLOW_MS) : 0;
@@ -245,7 +249,7 @@ export class ModelServer {
     const messageId = `m${(this.#messages += 1)}`;
     const content = String(call.params['prompt']);
     const isFirst = session.running === undefined && session.queue.length === 0;
-    if (isFirst && call.end === this.#drained) this.begunInDrain.push(content);
+    if (isFirst && call.end === this.#drained && this.#got.get(content) === call.end) this.begunInDrain.push(content);
     session.queue.push({ messageId, content });
     this.#options.log(`the server gets ${content} as ${messageId}`);
     queueMicrotask(() => this.#next(session, call));

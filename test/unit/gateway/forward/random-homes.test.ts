@@ -10,8 +10,9 @@ import { RoutedWorld, type Replica } from '../../../support/routed-world.ts';
 
 const SESSIONS = ['a', 'b'];
 const STEPS = 20;
-/** After which the first clients are attached, in ms. */
-const ATTACHED_MS = 500;
+/** Until the first clients are attached, in ms. */
+const LOOK_MS = 50;
+const MOST_LOOKS = 100;
 /** Longest time between two steps, in ms. */
 const STEP_MS = 500;
 
@@ -44,7 +45,9 @@ class ThreeReplicas {
   async lives(): Promise<void> {
     const dice = this.#dice;
     for (const id of SESSIONS) for (let n = 0; n < 2; n += 1) await this.#join(id, true);
-    await this.#pass(ATTACHED_MS);
+    // One whose session waits for a place comes later.
+    for (let n = 0; n < MOST_LOOKS && this.life.users.length < this.life.clients.length; n += 1)
+      await this.#pass(LOOK_MS);
     const steps = this.#steps();
     for (let n = 0; n < STEPS; n += 1) {
       const client = dice.oneOf(this.life.users);

@@ -13,8 +13,9 @@ import { TENANT } from '../../../support/static-fleet.ts';
 const SERVER = 'team/acme-0';
 const SESSIONS = ['a', 'b', 'c'];
 const STEPS = 25;
-/** After which the first clients are attached, in ms. */
-const ATTACHED_MS = 500;
+/** Until the first clients are attached, in ms. */
+const LOOK_MS = 50;
+const MOST_LOOKS = 100;
 /** Longest time between two steps, in ms. */
 const STEP_MS = 500;
 /** Timers of a gateway without clients: that of its connection, and those that look after what it keeps. */
@@ -83,7 +84,9 @@ class OneReplica {
   async lives(): Promise<void> {
     const dice = this.#dice;
     for (const id of SESSIONS) for (let n = 0; n < 2; n += 1) await this.#join(id, true);
-    await this.#pass(ATTACHED_MS, 50);
+    // One whose session waits for a place comes later.
+    for (let n = 0; n < MOST_LOOKS && this.life.users.length < this.life.clients.length; n += 1)
+      await this.#pass(LOOK_MS, 50);
     const steps = this.#steps().filter(({ isRough }) => !this.rules.isCalm || isRough !== true);
     for (let n = 0; n < STEPS; n += 1) {
       if (dice.chance(0.1) && !this.rules.isCalm) this.server.callsLeft = 1 + dice.below(14);
