@@ -108,7 +108,8 @@ class OneReplica {
     // The next server would hide what is kept of sessions without clients.
     if (!isCalm) this.#replace();
     // A question that nobody is there to answer would keep others from places in the memory of the server and from turns.
-    for (const id of SESSIONS) if (!life.users.some(({ sessionId }) => sessionId === id)) await this.#join(id, false);
+    const isLimited = maxConcurrentTurns !== undefined || maxConcurrent !== undefined;
+    for (const id of isLimited ? this.#waiting() : []) await this.#join(id, false);
     for (const ms of [5000, 20_000, 30_000]) {
       await this.#pass(ms, 500);
       life.answerAll();
