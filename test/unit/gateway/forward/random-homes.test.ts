@@ -61,7 +61,7 @@ class ThreeReplicas {
   async settles(): Promise<void> {
     const { life, server, world } = this;
     life.log('from here on nothing happens any more');
-    server.asks = 0;
+    server.turns.asks = 0;
     server.callsLeft = 0;
     for (const { homes } of this.#alive) homes.isUnavailable = false;
     await this.#pass(10_000);

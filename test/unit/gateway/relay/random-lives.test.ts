@@ -103,7 +103,7 @@ class OneReplica {
     life.log('from here on nothing happens to the server any more');
     world.fleet.change({ limits: { maxConcurrentTurns, maxConcurrent } });
     server.callsLeft = 0;
-    server.asks = 0;
+    server.turns.asks = 0;
     world.isUp = true;
     // The next server would hide what is kept of sessions without clients.
     if (!isCalm) this.#replace();
@@ -138,10 +138,11 @@ class OneReplica {
       },
     });
     for (const prompt of server.begunInDrain) problems.push(`the turn of ${prompt} began while the server was drained`);
-    const { turns, sessions } = server.most;
+    const { turns, mostSessions } = server;
     const { isCalm, maxConcurrentTurns = Infinity, maxConcurrent = Infinity } = rules;
-    if (isCalm && turns > maxConcurrentTurns) problems.push(`the server ran ${turns} turns at once`);
-    if (isCalm && sessions > maxConcurrent) problems.push(`the server had ${sessions} sessions in memory at once`);
+    if (isCalm && turns.most > maxConcurrentTurns) problems.push(`the server ran ${turns.most} turns at once`);
+    if (isCalm && mostSessions > maxConcurrent)
+      problems.push(`the server had ${mostSessions} sessions in memory at once`);
     for (const { id, state, clients } of world.relay.sessions()) {
       if (state !== 'Idle' && state !== 'Unloaded') problems.push(`the session ${id} is ${state} at the end`);
       if (clients.length === 0) problems.push(`the session ${id} is kept without clients`);
