@@ -64,7 +64,7 @@ function turnProblems(call: LifeCall, facts: LifeFacts): string[] {
   if (facts.aborted?.has(client.sessionId) === true) return problems;
   if (facts.mayLoseEnds !== true && !hasEnd(facts.journal(client.sessionId), prompt))
     problems.push(`${nameOf(call)} has no end in the journal`);
-  if (isInTurn(call, facts)) return problems;
+  if (call.isSteering === true || isInTurn(call, facts)) return problems;
   const early = events.slice(told, begin).some((event) => event?.type === 'session.idle');
   return early ? [...problems, `${nameOf(call)} ended for its client before it began`] : problems;
 }
@@ -90,6 +90,7 @@ function isInTurn({ client, told, id }: LifeCall, { calls }: LifeFacts): boolean
 
 /** Each durable event comes once and in order, to who was there before the first prompt from there on, to others from the first prompt that they see. No error comes, and no connection is cut. */
 function toldProblems(client: LifeClient, { journal, mayMiss = false }: LifeFacts): string[] {
+  const named = (problems: readonly string[]) => problems.map((problem) => `${client.name}: ${problem}`);
   const events = eventsOf(client).flatMap((event) => (event === undefined ? [] : [event]));
   const ids = new Set(events.map(({ id }) => id));
   const written = journal(client.sessionId).map(({ id, type, data }) => ({ id, type, content: contentOf(data) }));
@@ -103,9 +104,11 @@ function toldProblems(client: LifeClient, { journal, mayMiss = false }: LifeFact
   // Also what is in no journal, because it was lost with a server.
   const shown = events.filter(({ type }) => type === 'user.message' || type === 'assistant.message');
   if (new Set(shown.map(({ id }) => id)).size < shown.length) problems.push('a message came twice');
+  // What its replica says to it after its own end is heard by nobody.
+  if (client.isGone) return named(problems);
   if (events.some(({ type }) => type === 'session.error')) problems.push('an error came');
   if (client.end.cuts.length > 0) problems.push(`it was cut: ${JSON.stringify(client.end.cuts)}`);
-  return problems.map((problem) => `${client.name}: ${problem}`);
+  return named(problems);
 }
 
 /** Where a turn begins and ends among the events of its client. */

@@ -25,6 +25,8 @@ export interface LifeCall {
   readonly method: string;
   /** Text of the prompt, which no other one has. */
   readonly prompt?: string | undefined;
+  /** It is to go into the turn that runs, whose end may come before it begins one of its own. */
+  readonly isSteering?: boolean;
   /** How much its client had been told before. */
   readonly told: number;
 }
@@ -86,11 +88,11 @@ export class Life {
   }
 
   call(client: LifeClient, method: string, params: object = {}): void {
-    const { prompt } = params as { prompt?: string };
+    const { prompt, mode } = params as { prompt?: string; mode?: string };
     const told = client.end.received.length;
-    this.log(`${client.name} calls ${method} ${client.sessionId} ${prompt ?? ''}`);
+    this.log(`${client.name} calls ${method} ${client.sessionId} ${prompt ?? ''} ${mode ?? ''}`);
     const id = client.end.call(method, { sessionId: client.sessionId, ...params });
-    this.calls.push({ client, id, method, prompt, told });
+    this.calls.push({ client, id, method, prompt, isSteering: mode === 'immediate', told });
   }
 
   /** A prompt unlike any other. */

@@ -184,7 +184,7 @@ export class RoutedWorld {
     return {
       id: to,
       connect: async () => {
-        if (this.replica(to).isGone) throw new PeerUnreachableError(`${to} is gone`);
+        for (const id of [from, to]) if (this.replica(id).isGone) throw new PeerUnreachableError(`${id} is gone`);
         const [near, far] = duplexPair();
         this.replica(from).streams.push(near);
         this.replica(to).streams.push(far);

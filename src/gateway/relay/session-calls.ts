@@ -167,8 +167,12 @@ export class SessionCalls {
       bytes,
       gone,
       isCut,
-      forget: () => answered(clientGone()),
+      forget: () => {
+        session.calls -= 1;
+        answered(clientGone());
+      },
       go: () => {
+        session.calls -= 1;
         if (isCut()) answered(lost(new UnreachableError('the turn is cut that the prompt waited for'), false));
         else this.#prompt(call, session, answered);
       },
@@ -178,7 +182,10 @@ export class SessionCalls {
       },
     };
     const enter = () => {
-      if (!this.turns.enter(turn)) answered({ kind: 'TurnsFull', max: maxTurns() ?? 0 });
+      session.calls += 1;
+      if (this.turns.enter(turn)) return;
+      session.calls -= 1;
+      answered({ kind: 'TurnsFull', max: maxTurns() ?? 0 });
     };
     // A session that waits for a place in memory must not have the turn that those which are there wait for.
     if (maxTurns() === undefined || session.load.hasPlace) enter();

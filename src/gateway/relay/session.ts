@@ -64,7 +64,7 @@ export class Session {
   lacksRules = false;
   /** Prompts that were sent to the server and are not answered. */
   sending = 0;
-  /** Calls of its clients that were sent to the server and are not answered. */
+  /** Calls of its clients that were sent to the server and are not answered, and prompts that wait for a turn of the server. */
   calls = 0;
   /** When a client used it last, or its last turn ended; monotonic ms. */
   lastUsed: number;
@@ -145,7 +145,10 @@ export class Session {
 
   /** Whether something of it is under way, so that it must not be unloaded. Background tasks are known to the server only. */
   get isWorking(): boolean {
-    return this.turn.isBusy || this.calls > 0 || this.questions.size > 0 || (this.isLost && this.isCut);
+    // As in isNeeded: its clients may have left since, and nobody waits for what was over for them.
+    const isNeeded = this.clientCount > 0 || this.turn.isTaken || this.prompts.areUnfinished;
+    const isToGoOn = this.isLost && this.isCut && isNeeded;
+    return this.turn.isBusy || this.calls > 0 || this.questions.size > 0 || isToGoOn;
   }
 
   /** The same, or it is being loaded or unloaded. */

@@ -22,7 +22,7 @@ import {
 } from './recover-turn.ts';
 import { planRecovery } from './recovery.ts';
 import type { Session } from './session.ts';
-import { Trail } from './trail.ts';
+import { Trail, type TrailEntry } from './trail.ts';
 
 /** A client that the home before had attached. */
 export interface TakenClient {
@@ -161,12 +161,15 @@ async function withoutLost(
   trail: Trail,
   call: Loading['call'],
 ): Promise<SessionCourse> {
-  const places = course.prompts.flatMap(({ messages }) => messages.flatMap(({ seenAt }) => seenAt ?? []));
-  const missing = new Map(
-    trail.known.flatMap(({ id, position }) => (places.includes(position) ? [[id, position]] : [])),
-  );
+  const messages = course.prompts.flatMap((open) => open.messages);
+  const places = new Set(messages.map(({ seenAt }) => seenAt));
+  const ids = new Set(messages.flatMap((message) => message.ids));
+  // One that was sent again has begun more than once.
+  const isBegin = ({ position, fact }: TrailEntry): boolean =>
+    places.has(position) || (fact?.kind === 'Prompt' && ids.has(fact.messageId));
+  const missing = new Map(trail.known.filter(isBegin).map(({ id, position }) => [id, position]));
   if (missing.size === 0) return course;
-  const first = Math.min(...places);
+  const first = Math.min(...missing.values());
   await readJournalEnd(call, sessionId, ({ id }) => {
     missing.delete(id);
     return missing.size === 0 || (trail.has(id) && trail.positionOf(id) < first);

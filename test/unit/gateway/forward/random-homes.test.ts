@@ -10,6 +10,9 @@ import { RoutedWorld, type Replica } from '../../../support/routed-world.ts';
 
 const SESSIONS = ['a', 'b'];
 const STEPS = 20;
+/** Until the first clients are attached, in ms. */
+const LOOK_MS = 50;
+const MOST_LOOKS = 100;
 /** Longest time between two steps, in ms. */
 const STEP_MS = 500;
 
@@ -42,6 +45,9 @@ class ThreeReplicas {
   async lives(): Promise<void> {
     const dice = this.#dice;
     for (const id of SESSIONS) for (let n = 0; n < 2; n += 1) await this.#join(id, true);
+    // One whose session waits for a place comes later.
+    for (let n = 0; n < MOST_LOOKS && this.life.users.length < this.life.clients.length; n += 1)
+      await this.#pass(LOOK_MS);
     const steps = this.#steps();
     for (let n = 0; n < STEPS; n += 1) {
       const client = dice.oneOf(this.life.users);
@@ -55,7 +61,7 @@ class ThreeReplicas {
   async settles(): Promise<void> {
     const { life, server, world } = this;
     life.log('from here on nothing happens any more');
-    server.asks = 0;
+    server.turns.asks = 0;
     server.callsLeft = 0;
     for (const { homes } of this.#alive) homes.isUnavailable = false;
     await this.#pass(10_000);

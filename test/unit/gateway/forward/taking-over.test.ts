@@ -500,6 +500,22 @@ describe('a prompt that was acknowledged', () => {
     expect(c.received(SEND)).toMatchObject([{ params: { prompt: 'second' } }]);
   });
 
+  it('and that was begun at two servers, which both lost that, is sent again, although what came between is written', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client, 'first');
+    const { event: begun } = await began(world, client, 'second');
+    const { server } = world.replica('b').local;
+    const later = server.event('s', 'assistant.turn_start');
+    server.event('s', 'user.message', begun.data);
+    await world.settle();
+    const { local } = world.replica('c');
+    local.journal = [event, later];
+    isActive(world.replica('c'));
+    const c = await dies(world);
+    expect(c.received(SEND)).toMatchObject([{ params: { prompt: 'second' } }]);
+  });
+
   it('and waits behind a turn goes along from home to home, also where its client is connected to one', async () => {
     const world = new RoutedWorld();
     const client = await world.attached('a', 's');

@@ -199,6 +199,24 @@ describe('a server that has as many sessions in memory as it may have', () => {
     expect([idsOf('session.send'), client.answer(id)?.result]).toEqual([['a'], { messageId: 'm' }]);
   });
 
+  it('keeps no place for a session of a lost server of which nobody needs anything', async () => {
+    world.fleet.change({ limits: { maxConcurrent: 1 } });
+    world.answers.set('session.send', (end, { id }) => end.answer(id, { messageId: 'm' }));
+    const other = world.client();
+    await attach('a');
+    client.call('session.send', { sessionId: 'a', prompt: 'x' });
+    await settle();
+    for (const type of ['user.message', 'session.idle'])
+      world.server.event('a', type, { messageId: 'm', content: 'x' });
+    world.isUp = false;
+    world.server.events.closed(undefined);
+    client.leave();
+    const id = await attach('b', {}, other);
+    world.isUp = true;
+    await world.clock.advance(1000);
+    expect(other.answer(id)?.result).toBeDefined();
+  });
+
   it('tells the client to try again when that takes too long', async () => {
     await attachAll('a', 'b');
     for (const id of ['a', 'b']) world.server.event(id, 'user.message', { messageId: id });

@@ -13,6 +13,9 @@ import { TENANT } from '../../../support/static-fleet.ts';
 const SERVER = 'team/acme-0';
 const SESSIONS = ['a', 'b', 'c'];
 const STEPS = 25;
+/** Until the first clients are attached, in ms. */
+const LOOK_MS = 50;
+const MOST_LOOKS = 100;
 /** Longest time between two steps, in ms. */
 const STEP_MS = 500;
 /** Timers of a gateway without clients: that of its connection, and those that look after what it keeps. */
@@ -81,6 +84,9 @@ class OneReplica {
   async lives(): Promise<void> {
     const dice = this.#dice;
     for (const id of SESSIONS) for (let n = 0; n < 2; n += 1) await this.#join(id, true);
+    // One whose session waits for a place comes later.
+    for (let n = 0; n < MOST_LOOKS && this.life.users.length < this.life.clients.length; n += 1)
+      await this.#pass(LOOK_MS, 50);
     const steps = this.#steps().filter(({ isRough }) => !this.rules.isCalm || isRough !== true);
     for (let n = 0; n < STEPS; n += 1) {
       if (dice.chance(0.1) && !this.rules.isCalm) this.server.callsLeft = 1 + dice.below(14);
@@ -93,15 +99,17 @@ class OneReplica {
   /** Nothing happens any more, and every question is answered: all has to come to its end, and new prompts go through. */
   async settles(): Promise<void> {
     const { life, server, world } = this;
-    const { maxConcurrentTurns, maxConcurrent } = this.rules;
+    const { isCalm, maxConcurrentTurns, maxConcurrent } = this.rules;
     life.log('from here on nothing happens to the server any more');
     world.fleet.change({ limits: { maxConcurrentTurns, maxConcurrent } });
     server.callsLeft = 0;
-    server.asks = 0;
+    server.turns.asks = 0;
     world.isUp = true;
-    this.#replace();
+    // The next server would hide what is kept of sessions without clients.
+    if (!isCalm) this.#replace();
     // A question that nobody is there to answer would keep others from places in the memory of the server and from turns.
-    for (const id of SESSIONS) if (!life.users.some(({ sessionId }) => sessionId === id)) await this.#join(id, false);
+    const isLimited = maxConcurrentTurns !== undefined || maxConcurrent !== undefined;
+    for (const id of isLimited ? this.#waiting() : []) await this.#join(id, false);
     for (const ms of [5000, 20_000, 30_000]) {
       await this.#pass(ms, 500);
       life.answerAll();
@@ -130,12 +138,15 @@ class OneReplica {
       },
     });
     for (const prompt of server.begunInDrain) problems.push(`the turn of ${prompt} began while the server was drained`);
-    const { turns, sessions } = server.most;
+    const { turns, mostSessions } = server;
     const { isCalm, maxConcurrentTurns = Infinity, maxConcurrent = Infinity } = rules;
-    if (isCalm && turns > maxConcurrentTurns) problems.push(`the server ran ${turns} turns at once`);
-    if (isCalm && sessions > maxConcurrent) problems.push(`the server had ${sessions} sessions in memory at once`);
-    for (const { id, state } of world.relay.sessions())
+    if (isCalm && turns.most > maxConcurrentTurns) problems.push(`the server ran ${turns.most} turns at once`);
+    if (isCalm && mostSessions > maxConcurrent)
+      problems.push(`the server had ${mostSessions} sessions in memory at once`);
+    for (const { id, state, clients } of world.relay.sessions()) {
       if (state !== 'Idle' && state !== 'Unloaded') problems.push(`the session ${id} is ${state} at the end`);
+      if (clients.length === 0) problems.push(`the session ${id} is kept without clients`);
+    }
     for (const { name, end, isGone } of life.clients) {
       const { calls = 0, waiting = 0 } = isGone ? {} : (end.work ?? {});
       if (calls + waiting > 0) problems.push(`${calls} calls and ${waiting} prompts of ${name} wait at the end`);
@@ -158,12 +169,13 @@ class OneReplica {
       { weight: 3, isRough: true, take: () => server.dies() },
       { weight: 3, isRough: true, take: () => this.#isAway() },
       { weight: 2, isRough: true, take: () => server.stops() },
-      { weight: 3, isRough: true, take: () => server.unloads() },
+      // One that waits for a turn would have to wait for a place again, with the turn.
+      { weight: this.rules.maxConcurrent === undefined ? 4 : 0, isRough: true, take: () => server.unloads() },
       { weight: 6, isRough: true, take: () => this.#drain() },
       { weight: 6, isRough: true, take: () => this.#replace() },
       { weight: 6, take: () => this.#join(dice.oneOf(SESSIONS) ?? '', false) },
       { weight: 4, take: (client) => life.leave(client) },
-      { weight: 3, take: (client) => life.detach(client) },
+      { weight: 5, take: (client) => life.detach(client) },
       { weight: this.rules.mayAbort ? 3 : 0, take: (client) => this.#abort(client) },
       { weight: 4, isRough: true, take: () => this.#limit() },
     ];
@@ -184,6 +196,14 @@ class OneReplica {
         : { maxConcurrentTurns, maxConcurrent: this.#dice.oneOf([undefined, 1, 2]) };
     this.life.log(`limits are ${JSON.stringify(limits)}`);
     this.world.fleet.change({ limits });
+  }
+
+  /** Sessions that wait for an answer, and have no client that could give it. */
+  #waiting(): string[] {
+    const sessions = this.world.relay.sessions();
+    return sessions
+      .filter(({ clients, openQuestions }) => clients.length === 0 && openQuestions > 0)
+      .map(({ id }) => id);
   }
 
   #abort(client: LifeClient): void {

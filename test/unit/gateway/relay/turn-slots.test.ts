@@ -186,6 +186,22 @@ describe('a server that also limits the sessions in its memory', () => {
     expect(calls.map(([client, id]) => client.answer(id)?.error)).toEqual([undefined, undefined]);
   });
 
+  it('does not unload a session of which a prompt waits that was to go into the turn of a client that has left', async () => {
+    world.fleet.change({ limits: { maxConcurrent: 2, maxConcurrentTurns: 1 } });
+    await prompt(await attached('b'), 'b');
+    starts('b');
+    const [first, second] = [await attached('a'), await attached('a')];
+    await prompt(first, 'a');
+    const id = second.call('session.send', { sessionId: 'a', prompt: 'x', mode: 'immediate' });
+    first.leave();
+    await world.clock.advance(10_000);
+    world.client().call('session.resume', { sessionId: 'c' });
+    await world.clock.advance(100);
+    await ends('b');
+    await world.clock.advance(100);
+    expect([sent(), second.answer(id)?.error]).toEqual([['b', 'a'], undefined]);
+  });
+
   it('does not send what was aborted while it waited for a place', async () => {
     const [first] = await setUp();
     const id = await prompt(first, 'a');
