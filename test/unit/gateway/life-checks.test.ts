@@ -70,7 +70,7 @@ it.each<[string, Changes, string[]]>([
   ['a turn has no end in the journal', { journal: journal.slice(0, 5) }, [`${Q} has no end in the journal`]],
   ['a turn ends before it begins', { frames: without(6, [idle, { id: 3, result: {} }]) }, [`${Q} ended for its client before it began`]],
   ['an event does not come', { frames: without(3) }, ['client 0: the event assistant.message p2 did not come']],
-  ['an event comes twice', { frames: [...FRAMES, ...FRAMES.slice(9, 10)] }, ['client 0: 1 events came twice']],
+  ['an event comes twice', { frames: [...FRAMES, ...FRAMES.slice(9, 10)] }, ['client 0: 1 events came twice: assistant.turn_end']],
   ['a lost message comes twice', { frames: [...FRAMES, ...['x', 'x'].map((id) => told(event(id, 'user.message')))] }, ['client 0: a message came twice']],
   ['events come in another order', { frames: FRAMES.with(3, told(journal[2] as JournalEvent)).with(4, told(journal[1] as JournalEvent)) }, ['client 0: events came in another order than that of the journal: assistant.turn_end p3 before assistant.message p2']],
   ['an error comes', { frames: [...FRAMES, told(event('x', 'session.error'))] }, ['client 0: an error came']],
