@@ -81,13 +81,16 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   async #stream(socket: Socket, frames: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<void> {
-    const closed = once(socket, 'close');
+    // Not those of node:events: they are refused when a client resets its connection.
+    const happens = (what: 'close' | 'drain') =>
+      new Promise<void>((resolve) => void socket.once(what, () => resolve()));
+    const closed = happens('close');
     for await (const chunk of frames) {
       if (socket.destroyed) return;
       const isTaken = socket.write(chunk);
       this.streamed.mostUnsent = Math.max(this.streamed.mostUnsent, socket.writableLength);
       this.streamed.bytes += chunk.length;
-      if (!isTaken) await Promise.race([once(socket, 'drain'), closed]);
+      if (!isTaken) await Promise.race([happens('drain'), closed]);
     }
   }
 }
