@@ -21,6 +21,15 @@ interface Request {
 
 const STATUS = { version: '1.0.102', protocolVersion: 3 };
 
+interface Connection {
+  readonly socket: Socket;
+  readonly closed: Promise<void>;
+}
+
+/** Not `once` of node:events, which fails when a client resets its connection. */
+const happens = (socket: Socket, what: 'close' | 'drain') =>
+  new Promise<void>((resolve) => void socket.once(what, () => resolve()));
+
 export class ScriptedServer implements AsyncDisposable {
   /** Bytes of turns that were taken from it, and the most that waited at a time. */
   readonly streamed = { bytes: 0, mostUnsent: 0 };
@@ -35,7 +44,8 @@ export class ScriptedServer implements AsyncDisposable {
     this.#server = createServer({ noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
-      const decoder = new FrameDecoder((body) => this.#take(socket, JSON.parse(body.toString()) as Request));
+      const connection = { socket, closed: happens(socket, 'close') };
+      const decoder = new FrameDecoder((body) => this.#take(connection, JSON.parse(body.toString()) as Request));
       socket.on('data', (chunk) => decoder.push(chunk));
       // Clients may reset their connections.
       socket.on('error', () => socket.destroy());
@@ -59,7 +69,8 @@ export class ScriptedServer implements AsyncDisposable {
     await once(this.#server, 'close');
   }
 
-  #take(socket: Socket, { id, method, params }: Request): void {
+  #take(connection: Connection, { id, method, params }: Request): void {
+    const { socket } = connection;
     const { sessionId = '', prompt = '' } = params;
     switch (method) {
       case 'connect': {
@@ -69,7 +80,7 @@ export class ScriptedServer implements AsyncDisposable {
       }
       case 'session.send':
         answer(socket, id, { result: { messageId: `message-of-${sessionId}` } });
-        return void this.#stream(socket, this.#options.turn(sessionId, prompt));
+        return void this.#stream(connection, this.#options.turn(sessionId, prompt));
       case 'session.create':
       case 'session.resume':
         return answer(socket, id, { result: { sessionId, workspacePath: '/' } });
@@ -80,17 +91,13 @@ export class ScriptedServer implements AsyncDisposable {
     }
   }
 
-  async #stream(socket: Socket, frames: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<void> {
-    // Not those of node:events: they are refused when a client resets its connection.
-    const happens = (what: 'close' | 'drain') =>
-      new Promise<void>((resolve) => void socket.once(what, () => resolve()));
-    const closed = happens('close');
+  async #stream({ socket, closed }: Connection, frames: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<void> {
     for await (const chunk of frames) {
       if (socket.destroyed) return;
       const isTaken = socket.write(chunk);
       this.streamed.mostUnsent = Math.max(this.streamed.mostUnsent, socket.writableLength);
       this.streamed.bytes += chunk.length;
-      if (!isTaken) await Promise.race([happens('drain'), closed]);
+      if (!isTaken) await Promise.race([happens(socket, 'drain'), closed]);
     }
   }
 }
