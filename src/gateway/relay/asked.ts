@@ -1,7 +1,7 @@
 /** Requests of the server for one session, until a client has answered them. */
 import type { RequestId } from '../../copilot/index.ts';
 import { Alone } from './first-asked.ts';
-import type { ClientAnswer, Declaration, SessionClient } from './model.ts';
+import type { ClientAnswer, Declaration, QuestionOptions, SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import { requestKindOf, settle, unattended, type RequestKind } from './requests.ts';
 
@@ -25,19 +25,8 @@ interface Question {
   isAborted: boolean;
 }
 
-export interface AskedOptions {
-  readonly limit: number;
-  readonly maxBytes: number;
-  readonly attached: () => Iterable<readonly [SessionClient, Declaration]>;
-  /** Calls `fn` when the time is over in which somebody who can answer may come. */
-  readonly setDeadline: (fn: () => void) => { cancel(): void };
-  /** Calls `fn` when the time is over in which the user of the turn is asked alone. */
-  readonly setAlone: (fn: () => void) => { cancel(): void };
-  /** Whose turn asks, where users share the session; undefined: that counts for nothing. */
-  readonly turnUser: () => string | undefined;
+export interface AskedOptions extends QuestionOptions {
   readonly answer: (id: RequestId, answer: ClientAnswer) => void;
-  /** Whether so many bytes more may be kept of the tenant. */
-  readonly mayKeep: (bytes: number) => boolean;
   readonly observer: Pick<RelayObserver, 'unattended'>;
 }
 

@@ -6,6 +6,21 @@ import type { ClientId, ToldRules } from '../model.ts';
 /** The params of the `session.create` or `session.resume` with which a client attached itself. */
 export type Declaration = Readonly<Record<string, unknown>>;
 
+/** What holds the questions of one session needs, whether they come as events or as requests. */
+export interface QuestionOptions {
+  readonly limit: number;
+  readonly maxBytes: number;
+  readonly attached: () => Iterable<readonly [SessionClient, Declaration]>;
+  /** Calls `fn` when the time is over in which somebody who can answer may come. */
+  readonly setDeadline: (fn: () => void) => { cancel(): void };
+  /** Calls `fn` when the time is over in which the user of the turn has a question alone. */
+  readonly setAlone: (fn: () => void) => { cancel(): void };
+  /** Whose turn asks, where users share the session; undefined: that counts for nothing. */
+  readonly turnUser: () => string | undefined;
+  /** Whether so many bytes more may be kept of the tenant. */
+  readonly mayKeep: (bytes: number) => boolean;
+}
+
 /** What a client answered to a request of the server. */
 export type ClientAnswer =
   { readonly result: unknown } | { readonly error: { readonly code: number; readonly message: string } };

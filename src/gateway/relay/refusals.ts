@@ -26,8 +26,8 @@ export const CANCELLED = -32054;
 
 /** Nobody waits for it every moment. */
 const PAUSED_RETRY_AFTER_MS = 5_000;
-/** It has waited already; turns take seconds. */
-const NO_PLACE_RETRY_AFTER_MS = 5_000;
+/** What it needs is taken, for which it has waited already: turns take seconds. */
+const TAKEN = { retryable: true, retryAfterMs: 5_000, outcome: 'NotSent' };
 
 /** The field that says how users share the turns of a session. */
 const TURNS_FIELD = 'spec.collaboration.turns';
@@ -95,25 +95,22 @@ export function userFull(id: RequestId, max: number): string {
 export function sessionsFull(id: RequestId, max: number): string {
   const field = 'spec.sessions.maxConcurrent';
   const message = `all ${max} sessions that ${field} of the tenant allows in the memory of a server are in use; try again, end one of them, or have the limit raised`;
-  const data = { retryable: true, retryAfterMs: NO_PLACE_RETRY_AFTER_MS, outcome: 'NotSent' };
-  return formatError(id, UNAVAILABLE, message, { ...data, rule: 'MaxConcurrent', field, limit: max });
+  return formatError(id, UNAVAILABLE, message, { ...TAKEN, rule: 'MaxConcurrent', field, limit: max });
 }
 
 /** For a prompt in a tenant with `spec.sessions.maxConcurrentTurns`. */
 export function turnsFull(id: RequestId, max: number): string {
   const field = 'spec.sessions.maxConcurrentTurns';
   const message = `the server runs all ${max} turns that ${field} of the tenant allows, and too many prompts wait for one; try again, or have the limit raised`;
-  const data = { retryable: true, retryAfterMs: NO_PLACE_RETRY_AFTER_MS, outcome: 'NotSent' };
-  return formatError(id, UNAVAILABLE, message, { ...data, rule: 'MaxConcurrentTurns', field, limit: max });
+  return formatError(id, UNAVAILABLE, message, { ...TAKEN, rule: 'MaxConcurrentTurns', field, limit: max });
 }
 
 /** For a prompt in a session with `spec.collaboration.turns: Refuse`. `since`: ms since the epoch. */
 export function sessionInUse(id: RequestId, holder: string, since: number): string {
   const at = new Date(since).toISOString();
   const message = `the session is in use by ${holder} since ${at} (${TURNS_FIELD} of its CopilotSession); try again when the turn has ended`;
-  const data = { retryable: true, retryAfterMs: NO_PLACE_RETRY_AFTER_MS, outcome: 'NotSent' };
   return formatError(id, UNAVAILABLE, message, {
-    ...data,
+    ...TAKEN,
     rule: 'SessionInUse',
     field: TURNS_FIELD,
     holder,

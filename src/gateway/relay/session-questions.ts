@@ -51,11 +51,10 @@ export class SessionQuestions {
     this.#timers = timers;
     const setDeadline = (fn: () => void) => setTimer(permissionTimeoutMs(), fn);
     const setAlone = (fn: () => void) => setTimer(limits.firstAskedMs, fn);
-    const clients = () => attached.entries;
     const shared = {
       limit: limits.waits,
       maxBytes: limits.waitBytes,
-      attached: clients,
+      attached: () => attached.entries,
       setDeadline,
       setAlone,
       turnUser,

@@ -46,7 +46,7 @@ export function turnQueued(
 ): MadeEvent {
   const { position, count, max } = place;
   const message = `The prompt waits for a turn: it is number ${position} of ${count}, and the server runs ${max} at once (spec.sessions.maxConcurrentTurns).`;
-  return made(sessionId, 'session.info', { infoType: 'gateway_queue', message }, maker);
+  return queued(sessionId, message, maker);
 }
 
 /** Of a prompt that waits for the turn of another user: for the client that has sent it. `holder`: the user; undefined: it is not known. */
@@ -57,6 +57,10 @@ export function promptQueued(
 ): MadeEvent {
   const turn = holder === undefined ? 'the turn that runs' : `the turn of ${holder}`;
   const message = `The prompt waits for ${turn}: it is number ${place} of ${count} (spec.collaboration.turns of the CopilotSession).`;
+  return queued(sessionId, message, maker);
+}
+
+function queued(sessionId: string, message: string, maker: EventMaker): MadeEvent {
   return made(sessionId, 'session.info', { infoType: 'gateway_queue', message }, maker);
 }
 

@@ -3,7 +3,7 @@ import type { RequestId } from '../../copilot/index.ts';
 import { declares } from './declarations.ts';
 import type { WaitKind } from './events.ts';
 import type { Alone } from './first-asked.ts';
-import type { Declaration, SessionClient } from './model.ts';
+import type { Declaration, QuestionOptions, SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 
 /** By this flag a client says that it answers whatever is asked by events. */
@@ -41,24 +41,13 @@ export interface Twins {
   deny(id: RequestId): void;
 }
 
-export interface WaitsOptions {
-  readonly limit: number;
-  readonly maxBytes: number;
-  readonly attached: () => Iterable<readonly [SessionClient, Declaration]>;
-  /** Calls `fn` when the time is over in which somebody who can answer may come. */
-  readonly setDeadline: (fn: () => void) => { cancel(): void };
-  /** Calls `fn` when the time is over in which the user of the turn has a question alone. */
-  readonly setAlone: (fn: () => void) => { cancel(): void };
-  /** Whose turn asks, where users share the session; undefined: that counts for nothing. */
-  readonly turnUser: () => string | undefined;
+export interface WaitsOptions extends QuestionOptions {
   /** Whether a client has said that events of this type are answered. */
   readonly hasInterest: (type: string) => boolean;
   /** Answers in place of the clients. */
   readonly deny: (requestId: string, kind: WaitKind) => void;
   /** The requests by which the server asks the same once more. */
   readonly twins: Twins;
-  /** Whether so many bytes more may be kept of the tenant. */
-  readonly mayKeep: (bytes: number) => boolean;
   readonly observer: Pick<RelayObserver, 'unattended'>;
 }
 
