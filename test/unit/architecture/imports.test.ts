@@ -123,6 +123,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'operator-internal',
       'cleanup-result',
       'session-removal',
+      'session-grant',
+      'guard-protocol',
     ],
     ['binding', 'names', 'pod', 'key-secret', 'session-holder', 'session-index', 'session-ttl'],
     ['cleanup-pod', 'connection-token', 'ttl-rule'],
