@@ -25,7 +25,7 @@ import { LEASE_NAME } from './permissions.ts';
 import { internalAccess } from '../../gateway/admission/internal-access.ts';
 import { ApiReviews } from '../../gateway/admission/reviews.ts';
 import { OPERATOR_AUDIENCE } from '../../resources/operator-internal.ts';
-import { PEER_KEYS, STAMP_KEYS } from '../../resources/key-secret.ts';
+import { GRANT_KEYS, PEER_KEYS, STAMP_KEYS } from '../../resources/key-secret.ts';
 import { KeySecrets } from './key-secrets.ts';
 import { SESSION_INDEXERS } from '../../resources/session-index.ts';
 import { CopilotSession } from '../../resources/session.ts';
@@ -220,7 +220,7 @@ function watchedNodes(manager: Manager): WatchedNodes {
 /** Has the Secrets made that a gateway needs, where there is one. */
 function addKeySecrets(manager: Manager, options: OperatorOptions, namespace: string): KeySecrets {
   const { client, log } = manager;
-  const keys = new KeySecrets({ client, clock, log, namespace, randomBytes, secrets: [STAMP_KEYS, PEER_KEYS] });
+  const keys = new KeySecrets({ client, clock, log, namespace, randomBytes, secrets: [STAMP_KEYS, PEER_KEYS, GRANT_KEYS] });
   const needed = options.gateway ?? options.gatewayInternal ?? options.wakes;
   if (needed !== undefined) manager.addRunnable(keys);
   return keys;
