@@ -13,6 +13,7 @@ import {
   clientGone,
   copied,
   isResult,
+  isUngranted,
   isUnloaded,
   loadFailure,
   lost,
@@ -57,10 +58,12 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
   const session = home.sessionFor(sessionId);
   const isDone = await session.exclusively(async () => {
     for (let repeats = 0; ; repeats += 1) {
+      // Its server may be another one by now.
+      const host = home.hostOf(session);
       // It may have been unloaded or deleted, and forgotten, while this waited.
-      const current = home.sessionFor(sessionId);
-      if (current !== session) {
-        await attach(home, client, request);
+      const current = host.sessionFor(sessionId);
+      if (current !== session || host !== home) {
+        await attach(host, client, request);
         return true;
       }
       if ((await attachOnce(home, client, session, request, repeats)) === 'Done') return true;
@@ -84,8 +87,9 @@ async function attachOnce(
   };
   const { declaration } = request;
   try {
-    await home.upstream.opened(client.gone);
+    await home.upstream.opened(goneOrLeft(home, client));
   } catch (error) {
+    if (home.hostOf(session) !== home) return 'Again';
     return refuse(lost(error as CopilotError, repeats > 0));
   }
   let model: SessionModel | undefined;
@@ -100,6 +104,7 @@ async function attachOnce(
   const others = session.attached.declarations;
   const before = session.attached.declarationOf(client);
   const failure = await loadForOthers(home, session);
+  if (home.hostOf(session) !== home) return 'Again';
   if (failure !== undefined) {
     request.answered(failure);
     return 'Done';
@@ -113,7 +118,7 @@ async function attachOnce(
   using _place = place;
   // It may have gone while this waited for others.
   if (client.isEnded) return refuse(clientGone());
-  if (home.session(session.id) !== session) return 'Again';
+  if (home.session(session.id) !== session || home.hostOf(session) !== home) return 'Again';
   // Its server may have been lost since: what others do with it goes on first.
   if (session.isLost && isNeeded(session)) return 'Again';
   const declared = JSON.stringify([...others.filter((each) => each !== before), declaration]).length;
@@ -178,7 +183,7 @@ async function attachOnServer(
   const { sessionId, answered } = request;
   const { losses } = home.upstream;
   const isCut = (answer: ServerAnswer): boolean =>
-    mayRepeat && answer.kind === 'Lost' && home.upstream.losses !== losses;
+    mayRepeat && (answer.kind === 'Lost' || isUngranted(answer)) && home.upstream.losses !== losses;
   const isCreate = request.method === 'session.create';
   const isFirst = request.isChosen && session.load.loads === 0;
   const isLooked = !session.isLoaded && (isCreate || (isFirst && home.mayFollow && request.taken === undefined));
@@ -186,6 +191,12 @@ async function attachOnServer(
   if (stored?.failure !== undefined) {
     if (isCut(stored.failure)) return 'Again';
     answered(stored.failure);
+    return 'Refused';
+  }
+  const fenced = session.isLoaded ? undefined : await admitted(home, sessionId);
+  if (fenced !== undefined) {
+    if (isCut(fenced)) return 'Again';
+    answered(fenced);
     return 'Refused';
   }
   // Another home may have served it a moment ago, whose clients are gone with it.
@@ -270,6 +281,22 @@ async function loadForOthers(home: Home, session: Session): Promise<ServerAnswer
     // What the server refuses, it will refuse the attach that follows, too.
     return loadFailure(error);
   }
+}
+
+/** Has the server be the one that may load the session. Returns why it is not. */
+async function admitted(home: Home, sessionId: string): Promise<ServerAnswer | undefined> {
+  try {
+    await home.fence?.admit(sessionId, home);
+    return undefined;
+  } catch (error) {
+    return loadFailure(error) ?? lost(asError(error), false);
+  }
+}
+
+/** Aborts when the client goes, or the sessions of the server go on at another one. */
+function goneOrLeft(home: Home, { gone }: SessionClient): AbortSignal | undefined {
+  if (home.fence === undefined) return gone;
+  return gone === undefined ? home.left : AbortSignal.any([gone, home.left]);
 }
 
 interface Stored {
