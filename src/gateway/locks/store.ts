@@ -139,8 +139,9 @@ export interface CoordinationStore {
   /** The record; undefined: there is none. */
   read(key: SessionKey): Promise<SessionRecord | undefined>;
   /**
-   * If the record is as it was `seen`: a new one, `Moving` to `place`, with an epoch above that of `seen`, above `floor`, and above those of
-   * all records of the tenant that were forgotten. What `seen` names as `place` and `leaving` is in `leaving`, but for `place` itself.
+   * If the record is as it was `seen`: a new one, `Moving` to `place`, with an epoch above that of `seen` and above `floor`; if there was
+   * none, also above those of all records of the tenant that were forgotten. What `seen` names as `place` and `leaving` is in `leaving`,
+   * but for `place` itself.
    */
   advance(key: SessionKey, advance: Advance): Promise<RecordResult>;
   /** If the record is as it was `seen` and `Moving`: it is `Placed`, in the same epoch. Only for its holder, after all of `leaving` was left. */
