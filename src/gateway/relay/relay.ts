@@ -74,8 +74,8 @@ function kindOf(tenant: GatewayTenant | undefined): TenantKind {
   return { uid: tenant?.uid, isolation: tenant?.isolation ?? 'Dedicated', topology: tenant?.topology };
 }
 
-function keyOfKind({ uid = '', isolation, topology = 'Sticky' }: TenantKind): string {
-  return `${uid}:${isolation}:${topology}`;
+function keyOfKind({ uid = '', isolation, topology }: TenantKind): string {
+  return `${uid}:${isolation}:${topology ?? 'Sticky'}`;
 }
 
 /** A relay of the tenants of `fleet`. Nothing is dialled before a client needs it. */
@@ -106,7 +106,10 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         clock,
         limits,
         onFailure: (method, error) =>
-          log.info({ tenant: keyOf(tenant), method, error: unquotedMessageOf(error) }, 'a session is not where it should be'),
+          log.info(
+            { tenant: keyOf(tenant), method, error: unquotedMessageOf(error) },
+            'a session is not where it should be',
+          ),
       }),
   });
   const homesOf = (ref: TenantRef, kind: TenantKind): TenantHomes => {
