@@ -19,8 +19,8 @@ export interface DrainedHome {
   readonly calls: Pick<SessionCalls, 'own' | 'activity'>;
   readonly failover: Pick<Failover, 'load'>;
   readonly drain: { readonly comesBack: boolean };
-  /** Has another server have the session, which is to be closed here. Returns false if there is none. */
-  readonly moveOn: (session: Session) => Promise<boolean>;
+  /** Has another server have the session, which is to be closed here. Returns undefined if there is none. */
+  readonly moveOn: (session: Session) => Promise<void> | undefined;
   /** Has others have all sessions that are left, if there are any. */
   readonly leaveSessions: () => void;
 }
@@ -71,7 +71,8 @@ async function moveOut(home: DrainedHome, session: Session, isDraining: () => bo
   await session.exclusively(async () => {
     // While this waited it may have been loaded by the next pod.
     if (!session.isLoaded || !isDraining()) return;
-    if (await home.moveOn(session)) return;
+    const moved = home.moveOn(session);
+    if (moved !== undefined) return moved;
     await session.moved(() => home.calls.own('sessions.close', { sessionId: session.id }));
     home.upstream.dropEvents(session.id);
   });

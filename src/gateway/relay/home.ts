@@ -249,14 +249,17 @@ export class Home {
     return this.#options.shared?.hostOf(session) ?? this;
   }
 
-  /** Has another server have a session from now on that this one is to unload. Returns false if there is none; its turn is that of the session. */
-  async moveOn(session: Session): Promise<boolean> {
+  /** Has another server have a session from now on that this one is to unload, in the turn of the session. Returns undefined if there is none. */
+  moveOn(session: Session): Promise<void> | undefined {
     const { shared } = this.#options;
     const other = this.drain.comesBack ? undefined : shared?.otherFor(this);
-    if (shared === undefined || other === undefined) return false;
+    return shared && other && this.#moveTo(other, session, shared.fence);
+  }
+
+  async #moveTo(other: Home, session: Session, fence: Fence): Promise<void> {
     await session.moved(async () => {
       try {
-        await shared.fence.prepare(session.id, other);
+        await fence.prepare(session.id, other);
         return true;
       } catch (error) {
         // It is loaded when that is possible. Here it must not stay.
@@ -265,7 +268,6 @@ export class Home {
       }
     });
     this.#give(session, other);
-    return true;
   }
 
   /** Its sessions go on at other servers, if there is one. What waits for them here goes there. */
