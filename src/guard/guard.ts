@@ -54,7 +54,9 @@ export class Guard {
   /** Resolves to the port; rejects if it is in use. */
   listen(): Promise<number> {
     const { log } = this.#options;
-    return listen(this.#server, this.#options.listen, (error) => log.error({ err: error }, 'failed to accept a connection'));
+    return listen(this.#server, this.#options.listen, (error) =>
+      log.error({ err: error }, 'failed to accept a connection'),
+    );
   }
 
   /** Accepts nothing more, and closes what there is. */

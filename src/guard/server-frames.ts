@@ -152,7 +152,8 @@ export class ServerFrames {
     this.#start = EMPTY;
     if (start.length === 0 || hasAt(start, CALL_START, 0)) return;
     const id = scanAnswerId(start);
-    if (id === undefined) throw new ProtocolError('expected an answer of the server, found a large frame of another form');
+    if (id === undefined)
+      throw new ProtocolError('expected an answer of the server, found a large frame of another form');
     const underWay = this.#awaited.get(id);
     if (underWay === undefined) return;
     this.#awaited.delete(id);

@@ -193,7 +193,8 @@ export class Sessions {
       const isClaimed = await stamps.claim(session, epoch);
       // Another may have claimed another epoch in the same moment: both look again, and not both find themselves alone.
       verdict = await this.#decide(grant);
-      if (verdict.outcome === 'Granted' && verdict.claim) throw new Error(`the claim of session ${session} is not there`);
+      if (verdict.outcome === 'Granted' && verdict.claim)
+        throw new Error(`the claim of session ${session} is not there`);
       if (verdict.outcome === 'Refused' && isClaimed) await stamps.unclaim(session, epoch);
     }
     if (verdict.outcome === 'Refused') return verdict;
@@ -242,9 +243,16 @@ export class Sessions {
 }
 
 function storageFailed(session: string): Refusal {
-  return { rule: 'StorageFailed', message: `the epoch of session ${session} could not be read or stored; try again later` };
+  return {
+    rule: 'StorageFailed',
+    message: `the epoch of session ${session} could not be read or stored; try again later`,
+  };
 }
 
-function withoutReason({ message, epoch, holder }: Extract<GrantVerdict, { outcome: 'Refused' }>): Omit<Refusal, 'rule'> {
+function withoutReason({
+  message,
+  epoch,
+  holder,
+}: Extract<GrantVerdict, { outcome: 'Refused' }>): Omit<Refusal, 'rule'> {
   return { message, epoch, holder };
 }

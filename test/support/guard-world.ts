@@ -39,7 +39,9 @@ export class MemoryFiles implements StampFiles {
 
   async list(directory: string): Promise<readonly string[]> {
     await this.#turn();
-    return [...this.#files.keys()].filter((path) => path.startsWith(`${directory}/`)).map((path) => path.slice(directory.length + 1));
+    return [...this.#files.keys()]
+      .filter((path) => path.startsWith(`${directory}/`))
+      .map((path) => path.slice(directory.length + 1));
   }
 
   async read(path: string): Promise<string | undefined> {
@@ -75,7 +77,10 @@ export class MemoryFences implements FenceStore {
 }
 
 /** Two ends, between which bytes take their time. */
-export function linePair(turns: Turns, who: string): [near: (events: LineEvents) => Line, far: (events: LineEvents) => Line] {
+export function linePair(
+  turns: Turns,
+  who: string,
+): [near: (events: LineEvents) => Line, far: (events: LineEvents) => Line] {
   const events: (LineEvents | undefined)[] = [undefined, undefined];
   let isClosed = false;
   const close = (): void => {
@@ -84,26 +89,28 @@ export function linePair(turns: Turns, who: string): [near: (events: LineEvents)
     for (const each of events) turns.later(who, () => each?.closed());
   };
   const queues: Buffer[][] = [[], []];
-  const end = (at: 0 | 1) => (mine: LineEvents): Line => {
-    events[at] = mine;
-    const other = at === 0 ? 1 : 0;
-    const deliver = (): void => {
-      const bytes = queues[at]?.shift();
-      if (bytes !== undefined && !isClosed) events[other]?.data(bytes);
+  const end =
+    (at: 0 | 1) =>
+    (mine: LineEvents): Line => {
+      events[at] = mine;
+      const other = at === 0 ? 1 : 0;
+      const deliver = (): void => {
+        const bytes = queues[at]?.shift();
+        if (bytes !== undefined && !isClosed) events[other]?.data(bytes);
+      };
+      return {
+        write: (bytes) => {
+          queues[at]?.push(bytes);
+          turns.later(who, deliver);
+          return true;
+        },
+        pause: () => undefined,
+        resume: () => undefined,
+        end: () => turns.later(who, () => events[other]?.ended()),
+        finish: close,
+        destroy: close,
+      };
     };
-    return {
-      write: (bytes) => {
-        queues[at]?.push(bytes);
-        turns.later(who, deliver);
-        return true;
-      },
-      pause: () => undefined,
-      resume: () => undefined,
-      end: () => turns.later(who, () => events[other]?.ended()),
-      finish: close,
-      destroy: close,
-    };
-  };
   return [end(0), end(1)];
 }
 
@@ -341,7 +348,8 @@ function filesOf(life: Life, files: StampFiles): StampFiles {
 }
 
 /** What a call came to. */
-export type Outcome = { readonly result: unknown } | { readonly error: { readonly code: number; readonly data: unknown } } | 'Lost';
+export type Outcome =
+  { readonly result: unknown } | { readonly error: { readonly code: number; readonly data: unknown } } | 'Lost';
 
 /** A connection of a gateway. */
 export class GuardCaller {
@@ -355,7 +363,9 @@ export class GuardCaller {
       const message = JSON.parse(body.toString()) as Record<string, unknown>;
       const error = message['error'];
       const { code, data } = isObject(error) ? error : {};
-      this.#open.get(Number(message['id']))?.(error === undefined ? { result: message['result'] } : { error: { code: Number(code), data } });
+      this.#open.get(Number(message['id']))?.(
+        error === undefined ? { result: message['result'] } : { error: { code: Number(code), data } },
+      );
     });
     this.#line = pod.connect({
       connected: () => undefined,

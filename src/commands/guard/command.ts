@@ -58,7 +58,11 @@ export async function runGuard(options: GuardCommandOptions): Promise<number> {
   return 0;
 }
 
-async function serveHealth(port: number | undefined, watch: ServerWatch, log: Logger): Promise<HealthServer | undefined> {
+async function serveHealth(
+  port: number | undefined,
+  watch: ServerWatch,
+  log: Logger,
+): Promise<HealthServer | undefined> {
   if (port === undefined) return undefined;
   const server = {
     name: 'server',

@@ -25,7 +25,8 @@ interface StoredRecord {
   readonly leaving: readonly number[];
 }
 
-type Step = 'Idle' | 'Advance' | 'Leave' | 'Close' | 'Closed' | 'Grant' | 'Claim' | 'Decide' | 'Load' | 'Settle' | 'Serving';
+type Step =
+  'Idle' | 'Advance' | 'Leave' | 'Close' | 'Closed' | 'Grant' | 'Claim' | 'Decide' | 'Load' | 'Settle' | 'Serving';
 
 interface Gateway {
   step: Step;
@@ -95,11 +96,19 @@ function decide(world: World, gateway: Gateway, server: number, intent: SessionG
   const grant = grantOf(gateway, server, intent, mutant);
   if (mutant.checksNothing !== true) return decideGrant(grant, podOf(server), { fence, stamps });
   const claim = !stamps.some((stamp) => stamp.epoch === grant.epoch);
-  return { outcome: 'Granted', fence: { epoch: grant.epoch, state: intent === 'close' ? 'Closed' : 'Open' }, claim } as const;
+  return {
+    outcome: 'Granted',
+    fence: { epoch: grant.epoch, state: intent === 'close' ? 'Closed' : 'Open' },
+    claim,
+  } as const;
 }
 
 /** A refused gateway closes where it has to, or reads the record again. */
-function refused(world: World, gateway: Gateway, verdict: { readonly reason: string; readonly epoch: number; readonly holder?: { readonly pod: string } | undefined }): void {
+function refused(
+  world: World,
+  gateway: Gateway,
+  verdict: { readonly reason: string; readonly epoch: number; readonly holder?: { readonly pod: string } | undefined },
+): void {
   const holder = verdict.reason === 'NotClosed' ? verdict.holder : undefined;
   if (holder !== undefined && world.left.retries > 0) {
     world.left = { ...world.left, retries: world.left.retries - 1 };
@@ -161,7 +170,13 @@ function close(world: World, gateway: Gateway, mutant: Mutant): void {
   gateway.step = 'Leave';
 }
 
-function mayCall(world: World, gateway: Gateway, server: number, kind: 'Load' | 'Close' | 'Other', mutant: Mutant): boolean {
+function mayCall(
+  world: World,
+  gateway: Gateway,
+  server: number,
+  kind: 'Load' | 'Close' | 'Other',
+  mutant: Mutant,
+): boolean {
   if (mutant.checksNothing === true) return true;
   return decideCall(kind, gateway.held[server] ?? undefined, world.guards[server]?.fence) === undefined;
 }
@@ -279,7 +294,11 @@ function gatewayActions(
   if (gateway.step === 'Load' && to.isUp) act('loads', (after, each) => load(after, each, mutant));
   if (gateway.step === 'Settle') act('settles the record', settle);
   for (const [server, { loaded, fence }] of world.guards.entries())
-    if (loaded !== undefined && gateway.held[server]?.intent === 'load' && mayCall(world, gateway, server, 'Other', mutant))
+    if (
+      loaded !== undefined &&
+      gateway.held[server]?.intent === 'load' &&
+      mayCall(world, gateway, server, 'Other', mutant)
+    )
       spend('writes', `gateway ${index}: writes at ${server}`, (after) => after.log.push([server, fence?.epoch ?? 0]));
 }
 
@@ -305,7 +324,15 @@ export interface Found {
 
 /** Searches all interleavings, the shortest ways first. */
 export function explore(left: Budget, mutant: Mutant = {}, maxStates = 2_000_000): Found {
-  const gateway = (): Gateway => ({ step: 'Idle', to: 0, floor: 0, epoch: 0, leaving: [], gone: [], held: [null, null, null] });
+  const gateway = (): Gateway => ({
+    step: 'Idle',
+    to: 0,
+    floor: 0,
+    epoch: 0,
+    leaving: [],
+    gone: [],
+    held: [null, null, null],
+  });
   const guards = [0, 1, 2].map((): Guard => ({ isUp: true }));
   const first: World = { stamps: [], guards, gateways: [gateway(), gateway()], log: [], left };
   const visited = new Set([stringify(first)]);
