@@ -62,8 +62,7 @@ function decideLoad(grant: SessionGrant, pod: string, known: Known): GrantVerdic
   const open = stamps.find(
     (stamp) => !isMine(stamp) && stamp.closedUnder === undefined && !gone.includes(stamp.holder.pod),
   );
-  if (open === undefined)
-    return { outcome: 'Granted', fence: { epoch, state: 'Open' }, claim: same === undefined };
+  if (open === undefined) return { outcome: 'Granted', fence: { epoch, state: 'Open' }, claim: same === undefined };
   return {
     outcome: 'Refused',
     reason: 'NotClosed',

@@ -43,7 +43,7 @@ export function scanCall(body: Buffer): ScannedFrame {
     if (method === undefined) return { kind: 'answer' };
     const name = textIn(body, method);
     const params = fields.get('params');
-    if (name === undefined || id === null) return { kind: 'malformed', id };
+    if (name === undefined || id === null) return { kind: 'malformed', id: id ?? null };
     return { kind: 'call', id, method: name, sessionId: params && sessionIn(body, params) };
   } catch (error) {
     if (!(error instanceof Ambiguous)) throw error;

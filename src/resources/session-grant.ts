@@ -103,7 +103,8 @@ export function readGrant(text: unknown, verifiers: readonly GrantVerifier[]): S
   const [, keyId, payload = '', signature = ''] = GRANT.exec(text) ?? [];
   if (keyId === undefined) throw new InvalidGrantError('it is no grant of a version that this guard knows');
   const key = verifiers.find(({ id }) => id === keyId)?.publicKey;
-  if (key === undefined) throw new InvalidGrantError(`it is signed by the key ${keyId}, which this guard does not have`);
+  if (key === undefined)
+    throw new InvalidGrantError(`it is signed by the key ${keyId}, which this guard does not have`);
   const signed = text.slice(0, -signature.length - 1);
   if (!verify(null, Buffer.from(DOMAIN + signed), key, Buffer.from(signature, 'base64url')))
     throw new InvalidGrantError('its signature is wrong');

@@ -16,8 +16,9 @@ const allowed: Record<string, readonly string[]> = {
   tenant: ['api', 'kube', 'copilot', 'resources', 'servers'],
   session: ['api', 'kube', 'copilot', 'resources', 'servers'],
   gateway: ['api', 'kube', 'copilot', 'resources', 'servers'],
+  guard: ['api', 'kube', 'copilot', 'resources'],
   cleanup: ['api', 'kube', 'copilot', 'resources'],
-  commands: ['api', 'kube', 'copilot', 'resources', 'servers', 'tenant', 'session', 'gateway', 'cleanup'],
+  commands: ['api', 'kube', 'copilot', 'resources', 'servers', 'tenant', 'session', 'gateway', 'guard', 'cleanup'],
 };
 
 /**
@@ -139,6 +140,16 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['reconciler'],
     ['controller'],
   ],
+  guard: [
+    ['fence', 'key-file', 'lane', 'line', 'scan-call', 'server-watch'],
+    ['methods', 'stamps'],
+    ['stamp-disk'],
+    ['fence-log'],
+    ['sessions'],
+    ['client-frames', 'server-frames'],
+    ['pair'],
+    ['guard'],
+  ],
   cleanup: [
     ['model', 'file-tree', 'file-system-usage'],
     ['policies', 'stub', 'failure'],
@@ -186,7 +197,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   'gateway/listen': [['certificates', 'proxy-protocol'], ['source'], ['listener']],
   'gateway/report': [
     ['audit', 'bounded-names', 'counted-rules', 'series', 'server-load', 'views'],
-    ['forward-metrics', 'internal-server', 'metrics', 'peer-metrics', 'relay-metrics'],
+    ['coordination-metrics', 'forward-metrics', 'internal-server', 'metrics', 'peer-metrics', 'relay-metrics'],
   ],
   'gateway/methods': [
     ['reasons', 'param-reasons', 'harmless-tools'],
@@ -286,11 +297,24 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['core'],
     ['gateway-peers'],
   ],
+  'gateway/locks': [
+    ['observer', 'store'],
+    ['availability', 'observed-store', 'record'],
+    ['kubernetes', 'memory-store', 'redis'],
+  ],
+  'gateway/locks/kubernetes': [['explain', 'session-lease'], ['leases', 'sightings'], ['kubernetes-store']],
+  'gateway/locks/redis': [
+    ['address', 'checks', 'keys', 'scripts'],
+    ['client', 'explain'],
+    ['connection'],
+    ['redis-store'],
+    ['open-redis-store'],
+  ],
   'gateway/ownership': [['decide', 'stamp'], ['records']],
   'gateway/routing': [['owner-chain', 'pod-fate', 'serving', 'slim'], ['known-models', 'known-pods', 'pod-fates'], ['fleet'], ['add-fleet']],
   commands: [
     ['flags', 'permission'],
-    ['gateway', 'operator', 'cleanup', 'ping', 'crds', 'export'],
+    ['gateway', 'guard', 'operator', 'cleanup', 'ping', 'crds', 'export'],
   ],
   tenant: [
     [

@@ -1,6 +1,6 @@
 /** One connection to Redis, by ioredis, whichever kind of address it has. It is made once, and never again after it has ended. */
-import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
-import type { RedisAddress } from './address.ts';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { Endpoint, RedisAddress } from './address.ts';
 import type { Script } from './scripts.ts';
 
 /** What the store needs of a connection. */
@@ -36,12 +36,13 @@ export interface RedisLogin {
 export function openRedis(address: RedisAddress, login: RedisLogin, connectMs: number, attempt: number): RedisClient {
   const tls = address.isTLS ? { ...(login.ca !== undefined && { ca: login.ca }) } : undefined;
   const { password, username } = login;
-  const common: RedisOptions = {
+  const common: Omit<RedisOptions, 'replyMapping'> = {
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...(tls && { tls }),
     connectTimeout: connectMs,
     lazyConnect: true,
+    disableClientInfo: true,
     // What a connection says of itself is asked by the store. What was sent is never sent again by itself: it may have been done.
     enableReadyCheck: false,
     enableOfflineQueue: false,
@@ -69,13 +70,16 @@ export function openRedis(address: RedisAddress, login: RedisLogin, connectMs: n
         }),
       );
     case 'Cluster':
-      return new Connection(new Cluster([...endpoints], clusterOptions(common, connectMs)));
+      return new Connection(openCluster(endpoints, common, connectMs));
   }
 }
 
-function clusterOptions(common: RedisOptions, connectMs: number): ClusterOptions {
-  const { lazyConnect: _lazy, retryStrategy: _retry, enableOfflineQueue: _queue, ...redisOptions } = common;
-  return {
+function openCluster(
+  endpoints: Endpoint[],
+  { lazyConnect: _lazy, retryStrategy: _retry, enableOfflineQueue: _queue, ...redisOptions }: Omit<RedisOptions, 'replyMapping'>,
+  connectMs: number,
+): Cluster {
+  return new Cluster(endpoints, {
     redisOptions,
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -85,7 +89,7 @@ function clusterOptions(common: RedisOptions, connectMs: number): ClusterOptions
     retryDelayOnFailover: 0,
     // Names are resolved when nodes are connected to, so that certificates are compared with them.
     dnsLookup: (host, done) => done(null, host),
-  };
+  });
 }
 
 function rotated<T>(all: readonly T[], by: number): T[] {
