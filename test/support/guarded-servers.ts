@@ -86,7 +86,11 @@ export class GuardedServers {
       pods: Array.from({ length: replicas }, (_, index) => `pod-of-${index}`),
     });
     this.disk = new SharedDisk(world);
-    answers.set('sessions.close', (end, { id }) => end.answer(id, {}));
+    answers.set('sessions.close', (end, { id, params }) => {
+      // One of the two programs says so, and it is for nobody.
+      end.event(String(params?.['sessionId']), 'session.shutdown');
+      end.answer(id, {});
+    });
     for (const [method, answer] of answers) {
       answers.set(method, (end, frame) => {
         if (this.#passes(end, frame)) answer(end, frame);

@@ -140,6 +140,10 @@ export class SharedBench implements AsyncDisposable {
     });
   }
 
+  journal(session: string): string {
+    return readFileSync(join(this.#disk, 'sessions', session, 'events.jsonl'), 'utf8').split('\n').map((l) => l.slice(0, 150) + ' ... ' + l.slice(-140)).join('\n');
+  }
+
   #pod(index: number): GuardedPod {
     const pod = this.pods[index];
     if (pod === undefined) throw new Error(`there is no server ${index}`);

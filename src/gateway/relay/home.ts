@@ -293,6 +293,8 @@ export class Home {
     if (this.#sessions.get(session.id) !== session) return;
     this.#sessions.delete(session.id);
     this.upstream.dropEvents(session.id);
+    // What this server has said since is not for the load by the other: that it unloads the session, above all.
+    if (session.isLost) session.events.lost();
     other.#take(session);
   }
 

@@ -113,7 +113,9 @@ describe('a server that is drained for good', () => {
     await drain(0);
     expect(epochs()).toEqual(['pod-of-0 load 1', 'pod-of-0 close 2']);
     expect((await called('session.mode.get', { sessionId: 's' }))?.result).toMatchObject({ at: '10.0.0.2' });
-    expect([guards.loadedAt('s'), client.events, client.cuts]).toEqual([['pod-of-1'], [], []]);
+    await called('session.send', { sessionId: 's', prompt: 'one' });
+    world.serverAt(1).event('s', 'assistant.turn_start');
+    expect([guards.loadedAt('s'), client.events, client.cuts]).toEqual([['pod-of-1'], ['assistant.turn_start'], []]);
     expect((await recordOf('s'))?.place.podUID).toBe('pod-of-1');
   });
 
