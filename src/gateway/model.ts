@@ -263,7 +263,7 @@ export interface Relay {
   drains(): DrainProgress[];
   /** The tenants that clients wait for, and those that are being put to sleep although they were used lately. */
   wakes(): WakeAsk[];
-  /** For how long tenants that may sleep were not used here. */
+  /** For how long tenants were not used here. */
   uses(): TenantUses;
 }
 
@@ -271,7 +271,7 @@ export interface Relay {
 export interface TenantUses {
   /** For how long this replica knows it, in ms. */
   readonly upMs: number;
-  /** Of tenants that may sleep, and were used here. */
+  /** Of tenants that were used here. */
   readonly idle: readonly (Omit<TenantCount, 'clients'> & { readonly idleMs: number })[];
 }
 

@@ -37,19 +37,19 @@ export const Gateway = defineResource<KubeObject>({
   namespaced: true,
 });
 
-/** A line of `/tenants`: a tenant that has clients at this replica. */
+/** A line of `/tenants`: a tenant that has clients at this replica, or was used there. */
 export interface TenantCount extends NamespacedName {
   readonly clients: number;
-  /** Of one that may sleep: for how long nobody has used it, in ms. */
+  /** For how long nobody has used it, in ms. */
   readonly idleMs?: number | undefined;
 }
 
 /** The answer to `GET /tenants`. */
 export interface TenantsAnswer {
-  /** Those that have clients at this replica, and those that may sleep and were used here. */
+  /** Those that have clients at this replica, and those that were used here. */
   readonly tenants: readonly TenantCount[];
   /**
-   * For how long this replica knows what is used, in ms: whatever else may sleep was not used here for that long. Undefined: it is of a
+   * For how long this replica knows what is used, in ms: whatever else there is was not used here for that long. Undefined: it is of a
    * version that knows nothing of it.
    */
   readonly upMs?: number | undefined;

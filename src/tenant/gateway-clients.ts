@@ -10,7 +10,7 @@ export interface ClientCounts {
   /** Undefined: the gateway has not answered since this process started. */
   get(tenant: NamespacedName): number | undefined;
   /**
-   * For how long nobody has used a tenant that may sleep, in ms, as of the last answer. Undefined: not all replicas have said it lately.
+   * For how long nobody has used a tenant, in ms, as of the last answer. Undefined: not all replicas have said it lately.
    */
   idleMs(tenant: NamespacedName): number | undefined;
   /** Calls `fn` for each tenant whose number has changed. */
@@ -160,7 +160,7 @@ interface ReplicaUse {
   readonly upMs: number;
 }
 
-/** A replica that does not say it, such as one of an earlier version, or of a tenant of which it does not know yet that it may sleep, has just used it. */
+/** A replica that does not say it, such as one of an earlier version, has just used it. */
 function replicaUse({ tenants, upMs = 0 }: TenantsAnswer): ReplicaUse {
   return { idleMs: new Map(tenants.map((tenant) => [keyOf(tenant), tenant.idleMs ?? 0])), upMs };
 }

@@ -78,9 +78,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     const tenant = fleet.find(ref);
     return tenant?.uid === uid && tenant?.isolation === isolation ? tenant : undefined;
   };
-  const used = (ref: TenantRef): void => {
-    if (fleet.find(ref)?.sleep !== undefined) uses.used(ref);
-  };
+  const used = (ref: TenantRef): void => uses.used(ref);
   const homesOf = (ref: TenantRef, uid: string | undefined, isolation: Isolation): TenantHomes => {
     const tenantKey = `${keyOf(ref)}:${uid ?? ''}:${isolation}`;
     const known = tenants.get(tenantKey);
@@ -188,10 +186,13 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     },
     uses: () => {
       const { upMs } = uses;
-      // Those that are used now were not recorded as such, if nothing was called.
-      for (const { tenant } of tenants.values()) if (fleet.find(tenant)?.sleep !== undefined) idleMs(tenant);
+      // Those that are used now were not recorded as such, if nothing was called. Also of tenants that never sleep: they may be told to.
+      for (const { tenant } of tenants.values()) idleMs(tenant);
+      for (const key of uses.keys()) {
+        const tenant = fromKey(key) as TenantRef;
+        if (fleet.find(tenant) === undefined) uses.forget(tenant);
+      }
       const known = Array.from(uses.keys(), (key) => fromKey(key) as TenantRef);
-      for (const tenant of known) if (fleet.find(tenant)?.sleep === undefined) uses.forget(tenant);
       return { upMs, idle: known.map((tenant) => ({ ...tenant, idleMs: uses.idleMs(tenant) })) };
     },
     attach: (link) => {

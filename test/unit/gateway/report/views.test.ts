@@ -42,7 +42,7 @@ describe('what the internal port shows', () => {
     expect(parseTenants(JSON.stringify(view))).toEqual({
       tenants: [
         { namespace: 'team', name: 'acme', clients: 1, idleMs: 0 },
-        { namespace: 'team', name: 'globex', clients: 1 },
+        { namespace: 'team', name: 'globex', clients: 1, idleMs: 100_000 },
         { namespace: 'team', name: 'initech', clients: 0, idleMs: 90_000 },
       ],
       upMs: 100_000,
