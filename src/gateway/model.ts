@@ -149,8 +149,8 @@ export interface StatedDrain {
   /** It rises with each drain of a server of the tenant. */
   readonly epoch: number;
   readonly podUID: string;
-  /** When the turns are cut, ms since the epoch. */
-  readonly deadline: number;
+  /** How long turns may take, in ms: when it began is told by the clock of another machine. */
+  readonly timeoutMs: number;
   /** Whether another pod follows. */
   readonly comesBack: boolean;
 }

@@ -112,7 +112,7 @@ describe('a tenant that sleeps', () => {
 
 describe('a tenant that is put to sleep', () => {
   const drains = (comesBack = true) => ({
-    drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline: world.clock.now() + MINUTE, comesBack }],
+    drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs: MINUTE, comesBack }],
   });
   const isDrained = () => world.relay.drains().map((drain) => drain.isDrained);
 

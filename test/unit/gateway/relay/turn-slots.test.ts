@@ -145,7 +145,7 @@ describe('a server that drains', () => {
     await prompt(await attached('b'), 'b');
     const late = await attached('c');
     const [before] = world.dials;
-    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline: world.clock.now() + 300_000 };
+    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs: 300_000 };
     world.fleet.change({ drains: [{ ...drain, comesBack: true }] });
     await prompt(late, 'c');
     await ends('a');
