@@ -133,6 +133,20 @@ describe('turns: Queue', () => {
     expect(reached()).toEqual(['of alice', 'c1']);
   });
 
+  it('tells those who wait that the session was deleted, so that nobody tries again', async () => {
+    const alice = await inTurn('alice');
+    const bob = await of('bob');
+    const id = await prompt(bob, 'b1');
+    world.answers.set('session.delete', (end, call) => end.answer(call.id, { success: true }));
+    alice.call('session.delete', { sessionId: 's' });
+    await settle();
+    expect(bob.answer(id)?.error).toMatchObject({
+      code: -32054,
+      data: { retryable: false, rule: 'SessionDeleted', outcome: 'NotSent' },
+    });
+    expect(await world.counted('held_prompts_total')).toEqual({ SessionDeleted: 1 });
+  });
+
   it('forgets what a user had waiting who has left', async () => {
     await inTurn('alice');
     const [bob, carol] = [await of('bob'), await of('carol')];
