@@ -356,6 +356,7 @@ export class Session {
     this.used();
     this.questions.turnEnded();
     this.delivery.toAll(event, (client) => !this.turn.awaits(client));
+    this.delivery.turnEnded();
     this.isDurable ||= this.hadTurn;
     this.prompts.finished(now());
     this.aliases.clear();
