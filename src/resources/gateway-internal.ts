@@ -44,6 +44,17 @@ export interface TenantCount extends NamespacedName {
   readonly idleMs?: number | undefined;
 }
 
+/** Whose the turn of a session is, of one that several users work on: `namespace` and `name` are those of its tenant. */
+export interface HeldTurn extends NamespacedName {
+  readonly session: string;
+  /** The user, as the gateway was told. */
+  readonly holder: string;
+  /** It rises whenever the turn passes to another client, as long as the replica serves the session. */
+  readonly epoch: number;
+  /** For how long, in ms: the clocks of two machines differ. */
+  readonly heldMs: number;
+}
+
 /** The answer to `GET /tenants`. */
 export interface TenantsAnswer {
   /** Those that have clients at this replica, and those that were used here. */
@@ -53,6 +64,8 @@ export interface TenantsAnswer {
    * version that knows nothing of it.
    */
   readonly upMs?: number | undefined;
+  /** The turns that users hold at this replica, of sessions whose CopilotSession has `spec.collaboration.turns`. Undefined: none. */
+  readonly heldTurns?: readonly HeldTurn[] | undefined;
 }
 
 /** For how long after its deadline a drained pod is not used when no other one follows, in ms. Then a drain of it has to begin anew. */
@@ -82,8 +95,21 @@ export function parseTenants(text: string): TenantsAnswer {
     }
     return { namespace, name, clients, ...(isCount(idleMs) && { idleMs }) };
   });
-  const upMs = isObject(answer) ? answer['upMs'] : undefined;
-  return { tenants, ...(isCount(upMs) && { upMs }) };
+  const { upMs, heldTurns } = isObject(answer) ? answer : {};
+  return {
+    tenants,
+    ...(isCount(upMs) && { upMs }),
+    ...(Array.isArray(heldTurns) && heldTurns.length > 0 && { heldTurns: heldTurns.map(heldTurn) }),
+  };
+}
+
+function heldTurn(entry: unknown): HeldTurn {
+  const { namespace, name, session, holder, epoch, heldMs } = isObject(entry) ? entry : {};
+  const areNames = typeof namespace === 'string' && typeof name === 'string' && typeof session === 'string';
+  if (!areNames || typeof holder !== 'string' || !isCount(epoch) || !isCount(heldMs)) {
+    throw new Error('an entry of the answer is no turn that a user holds');
+  }
+  return { namespace, name, session, holder, epoch, heldMs };
 }
 
 /** The answer to `GET /drains`. @throws Error for anything else */

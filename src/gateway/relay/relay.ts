@@ -10,7 +10,7 @@ import { ClientRelay } from './client.ts';
 import type { MovableHandler } from './client-state.ts';
 import { KeptMemory } from './kept-memory.ts';
 import { Home } from './home.ts';
-import { drainSummary, serverSummary, sessionSummary, stateOf } from './summaries.ts';
+import { drainSummary, heldTurns, serverSummary, sessionSummary, stateOf } from './summaries.ts';
 import { DEFAULT_LIMITS, type RelayLimits, type RelayLog } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import { Owners, type OwnershipSources } from './owners.ts';
@@ -193,7 +193,14 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         if (fleet.find(tenant) === undefined) uses.forget(tenant);
       }
       const known = Array.from(uses.keys(), (key) => fromKey(key) as TenantRef);
-      return { upMs, idle: known.map((tenant) => ({ ...tenant, idleMs: uses.idleMs(tenant) })) };
+      const now = clock.now();
+      return {
+        upMs,
+        idle: known.map((tenant) => ({ ...tenant, idleMs: uses.idleMs(tenant) })),
+        heldTurns: allHomes().flatMap(({ home, tenant }) =>
+          [...home.sessions].flatMap((session) => heldTurns(tenant, session, now)),
+        ),
+      };
     },
     attach: (link) => {
       const { tenant } = link.identity;

@@ -31,6 +31,7 @@ export class Turn<Client> {
   readonly #time: () => number;
   #held: HeldSend<Client>[] = [];
   #owner: Client | undefined;
+  #epoch = 0;
   /** Since when it is the owner's, ms since the epoch. */
   #since = 0;
   #isRunning = false;
@@ -88,6 +89,11 @@ export class Turn<Client> {
   /** Whose turn runs, or was begun, and since when, in ms since the epoch; undefined: nobody's who is known. It may be gone. */
   get holder(): { readonly client: Client; readonly since: number } | undefined {
     return this.#owner === undefined ? undefined : { client: this.#owner, since: this.#since };
+  }
+
+  /** How often a client has become the holder who was not before. */
+  get epoch(): number {
+    return this.#epoch;
   }
 
   /** Prompts that wait for another client's turn. */
@@ -249,6 +255,7 @@ export class Turn<Client> {
 
   #own(client: Client): void {
     this.#owner = client;
+    this.#epoch += 1;
     this.#since = this.#time();
   }
 

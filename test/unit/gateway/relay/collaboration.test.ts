@@ -179,6 +179,36 @@ describe('turns: Queue', () => {
   });
 });
 
+describe('who holds the turn', () => {
+  const held = () => world.relay.uses().heldTurns;
+
+  it('is told of a session that several users share, with a number that rises when it passes on', async () => {
+    share('Queue');
+    await inTurn('alice');
+    await world.clock.advance(5000);
+    expect(held()).toEqual([{ ...TENANT, session: 's', holder: 'alice', epoch: 1, heldMs: 5000 }]);
+    const bob = await of('bob');
+    await prompt(bob, 'b1');
+    expect(held()).toMatchObject([{ holder: 'alice', epoch: 1 }]);
+    await idle();
+    expect(held()).toMatchObject([{ holder: 'bob', epoch: 2, heldMs: 0 }]);
+    world.server.event('s', 'user.message', { messageId: `m${sent}` });
+    await idle();
+    expect(held()).toEqual([]);
+  });
+
+  it('is not told of a session whose CopilotSession says nothing of it, nor of a client that states no user', async () => {
+    share(undefined);
+    await inTurn('alice');
+    expect(held()).toEqual([]);
+    share('Queue');
+    expect(held()).toMatchObject([{ holder: 'alice' }]);
+    await idle();
+    await prompt(await of(undefined), 'x');
+    expect(held()).toEqual([]);
+  });
+});
+
 describe('turns: Refuse', () => {
   beforeEach(() => share('Refuse'));
 
