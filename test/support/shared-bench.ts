@@ -110,8 +110,7 @@ export class SharedBench implements AsyncDisposable {
   drain(index: number): void {
     const { podUID } = this.#pod(index);
     const server = `${TENANT.namespace}/${TENANT.name}-${index}`;
-    const deadline = Date.now() + 60_000;
-    this.gateway.fleet.change({ drains: [{ server, epoch: index + 1, podUID, deadline, comesBack: false }] });
+    this.gateway.fleet.change({ drains: [{ server, epoch: index + 1, podUID, timeoutMs: 60_000, comesBack: false }] });
   }
 
   /** Kills all of a pod, and says that it is gone. */

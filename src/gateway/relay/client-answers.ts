@@ -10,6 +10,7 @@ import {
   fenced,
   modelUnavailable,
   notRestored,
+  promptWithdrawn,
   sessionsFull,
   tooMany,
   turnsFull,
@@ -35,6 +36,8 @@ export class ClientAnswers {
     switch (answer.kind) {
       case 'Answer':
         return answerFor(id, answer.body, answer.head);
+      case 'Withdrawn':
+        return promptWithdrawn(id, answer.why, answer.sent);
       case 'NotRestored':
         return this.refused('NotRestored', notRestored(id, answer.why));
       case 'NoModel':

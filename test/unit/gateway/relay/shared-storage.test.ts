@@ -42,8 +42,7 @@ async function isHadBy(podUID: string, session = 's'): Promise<void> {
 }
 
 function drain(index: number): Promise<void> {
-  const deadline = world.clock.now() + 300_000;
-  const drained = { server: `team/acme-${index}`, epoch: 1, podUID: `pod-of-${index}`, deadline, comesBack: false };
+  const drained = { server: `team/acme-${index}`, epoch: 1, podUID: `pod-of-${index}`, timeoutMs: 300_000, comesBack: false };
   world.fleet.change({ drains: [drained] });
   return world.clock.advance(1000);
 }
