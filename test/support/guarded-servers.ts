@@ -21,7 +21,7 @@ import {
   type SessionGrant,
 } from '../../src/resources/session-grant.ts';
 import type { FakeClock } from './fake-clock.ts';
-import type { Frame, RelayWorld, ServerEnd } from './relay-world.ts';
+import type { Frame, JournalEvent, RelayWorld, ServerEnd } from './relay-world.ts';
 import { SessionDisks } from './session-disks.ts';
 import { TENANT } from './static-fleet.ts';
 
@@ -59,6 +59,8 @@ export class GuardedServers {
   readonly violations: string[] = [];
   /** What was granted, in this order. */
   readonly grants: SessionGrant[] = [];
+  /** Durable events, by session. */
+  readonly journals = new Map<string, JournalEvent[]>();
   readonly #stamps = new Map<string, Stamp[]>();
   /** By the UID of the pod, and the session. */
   readonly #fences = new Map<string, Fence>();
@@ -90,6 +92,16 @@ export class GuardedServers {
       // One of the two programs says so, and it is for nobody.
       end.event(String(params?.['sessionId']), 'session.shutdown');
       end.answer(id, {});
+    });
+    answers.set('session.send', (end, { id, params }) =>
+      end.answer(id, { messageId: `of ${String(params?.['prompt'])}`, at: end.host }),
+    );
+    answers.set('session.sendMessages', (end, { id }) => end.answer(id, { messageIds: [] }));
+    // Of each session its own.
+    world.journalAnswer = () => undefined;
+    answers.set('session.eventLog.read', (end, { id, params }) => {
+      const events = this.journals.get(String(params?.['sessionId'])) ?? [];
+      end.answer(id, { events, hasMore: false, cursor: 'c', cursorStatus: 'ok' });
     });
     for (const [method, answer] of answers) {
       answers.set(method, (end, frame) => {

@@ -62,11 +62,11 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
       const host = home.hostOf(session);
       // It may have been unloaded or deleted, and forgotten, while this waited.
       const current = host.sessionFor(sessionId);
-      if (current !== session || host !== home) {
+      if (current !== session) {
         await attach(host, client, request);
         return true;
       }
-      if ((await attachOnce(home, client, session, request, repeats)) === 'Done') return true;
+      if ((await attachOnce(host, client, session, request, repeats)) === 'Done') return true;
     }
   }, client.gone);
   if (isDone !== true) request.answered(clientGone());
@@ -231,6 +231,8 @@ async function attachOnServer(
     if (isAttached && isFirst && resume && home.mayFollow) session.lacksRules = request.taken === undefined;
     if (isAttached && resume) session.hadTurn = true;
     if (isAttached && sent === 'session.resume' && !wasLoaded) session.isDurable = true;
+    // Anybody may ask for any id, and each would leave a record.
+    if (!isAttached && isFirst && isUnloaded(answer)) home.fence?.forget(sessionId);
     // The end of a turn that it has seen nothing of would be taken for the end of its next one.
     if (!session.turn.isRunning) session.delivery.drop(client);
     answered(answer);

@@ -274,7 +274,7 @@ export class Home {
   leaveSessions(): void {
     const { shared, log } = this.#options;
     let count = 0;
-    for (const session of [...this.#sessions.values()]) {
+    for (const session of this.#sessions.values()) {
       const other = shared?.otherFor(this);
       if (other === undefined) continue;
       if (!session.isLost && !session.load.isEvicted) session.lost();

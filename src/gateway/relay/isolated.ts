@@ -22,7 +22,7 @@ import { merged, modifiedTimeOf } from './merge.ts';
 import { ABSENT, type Owners, type StoredSession } from './owners.ts';
 import type { Quota } from './quota.ts';
 import { idTaken, noSessionId } from './refusals.ts';
-import { asError, clientGone, loadFailure, lost } from './server-answer.ts';
+import { asError, asUnknown, clientGone, loadFailure, lost } from './server-answer.ts';
 import type { Session } from './session.ts';
 import type { TenantHomes } from './tenant-homes.ts';
 import { WaitingCalls } from './waiting-calls.ts';
@@ -203,14 +203,15 @@ export class IsolatedCalls<C extends IsolatedCall> {
   }
 
   /** Asks the server about an id that was never used, and answers as if it were the one that was asked for. */
-  #asUnknown({ upstream, injection }: Home, sessionId: string, { id, method, params }: C): void {
+  #asUnknown({ upstream, injection, fence }: Home, sessionId: string, { id, method, params }: C): void {
     const { newId, pass } = this.#options;
     const unused = newId();
     // Where the tenant has a login, none of a client gets as far as the server, whatever it is asked.
     const asked = injection.isOn ? withoutLogin(params) : params;
-    upstream.request(method, { ...asked, sessionId: unused }, (answer) =>
-      pass(id, answer.kind === 'Answer' ? renamed(answer, unused, sessionId) : answer),
-    );
+    upstream.request(method, { ...asked, sessionId: unused }, (given) => {
+      const answer = fence === undefined ? given : asUnknown(given, unused);
+      pass(id, answer.kind === 'Answer' ? renamed(answer, unused, sessionId) : answer);
+    });
   }
 
   async #list(homes: TenantHomes, owners: Owners, { id, method, params }: C): Promise<void> {

@@ -4,6 +4,7 @@ import {
   ProtocolError,
   RpcError,
   UnreachableError,
+  formatError,
   isObject,
   messageOf,
   parseMessage,
@@ -26,6 +27,8 @@ export class ClientGoneError extends UnreachableError {
 }
 
 const NOT_FOUND = /Session not found/;
+/** With which servers answer calls that fail. */
+const INTERNAL_ERROR = -32603;
 /**
  * What servers say to calls while they stop, about which their clients must not hear: another process will answer. The whole message: one
  * that quotes a client may have any words in it, and would cut the server off from the others.
@@ -106,6 +109,12 @@ export function isUngranted(answer: ServerAnswer): boolean {
   if (answer.kind !== 'Answer' || !answer.head.isError) return false;
   const message = parseMessage(answer.body);
   return message.kind === 'error' && isNoGrant(message);
+}
+
+/** The answer that a server gives about a session which it does not know, where its guard has let the call not pass; any other one as it is. */
+export function asUnknown(answer: ServerAnswer, sessionId: string): ServerAnswer {
+  if (!isUngranted(answer)) return answer;
+  return answerOf(Buffer.from(formatError(1, INTERNAL_ERROR, `Session not found: ${sessionId}`)), 1);
 }
 
 function isNoGrant(error: { readonly code: number; readonly data?: unknown }): boolean {

@@ -8,7 +8,7 @@ import type { Failover } from './failover.ts';
 import { isTaken, questionOf } from './given-answers.ts';
 import { HeldCalls, type HeldCall } from './held-calls.ts';
 import { withSettings } from './injected.ts';
-import type { RelayLimits, ServerAnswer } from './model.ts';
+import { sessionIdOf, type RelayLimits, type ServerAnswer } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import type { Sender } from './prompts.ts';
 import { askAgain } from './recover-turn.ts';
@@ -16,6 +16,7 @@ import { turnQueued } from './turn-end.ts';
 import { TurnSlots, type QueuedTurn } from './turn-slots.ts';
 import {
   answerOf,
+  asUnknown,
   clientGone,
   REPEATS,
   isNotFound,
@@ -127,12 +128,19 @@ export class SessionCalls {
       if (!isCut || call.isRepeatable !== true || repeats === 0) return answered(answer);
       this.#request(call, session, answered, repeats - 1);
     };
-    if (session === undefined) return upstream.request(call.method, call.params, done, call.gone);
+    if (session === undefined) return upstream.request(call.method, call.params, this.#unguarded(call, done), call.gone);
     const other = this.#options.elsewhere?.(session);
     if (other !== undefined) return other.#request(call, session, answered, repeats);
     session.used();
     if (session.isLoaded) return this.#requestLoaded(call, session, done);
     this.#afterLoad(call, session, done, (at) => at.#requestLoaded(call, session, done));
+  }
+
+  /** Where a guard lets no call about a session pass that this home has not loaded, clients hear what servers say of one that is unknown. */
+  #unguarded({ params }: ClientCall, answered: Answered): Answered {
+    const sessionId = sessionIdOf(params);
+    if (this.#options.elsewhere === undefined || sessionId === undefined) return answered;
+    return (answer) => answered(asUnknown(answer, sessionId));
   }
 
   /**

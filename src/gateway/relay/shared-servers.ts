@@ -66,7 +66,7 @@ export class SharedServers implements SharedVolume {
   /** The tenant has changed: servers may have drained, and pods be gone. */
   changed(): void {
     const { pods = [] } = this.#options.find() ?? {};
-    for (const home of [...this.#options.homes()]) this.#leave(home, (podUID) => !pods.includes(podUID));
+    for (const home of this.#options.homes()) this.#leave(home, (podUID) => !pods.includes(podUID));
   }
 
   close(): void {

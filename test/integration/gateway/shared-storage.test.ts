@@ -109,7 +109,7 @@ describe.each(['cli', 'runtime'] as const)('a tenant with two servers and one vo
         await session.sendAndWait({ prompt: 'hello' });
       }
       const places = await Promise.all(made.map(({ sessionId }) => bench.placeOf(sessionId)));
-      expect(places.toSorted()).toEqual([0, 1]);
+      expect(new Set(places)).toEqual(new Set([0, 1]));
       const listed = (await client.listSessions()).map(({ sessionId }) => sessionId);
       expect(listed.toSorted()).toEqual([...sessions].toSorted());
       for (const { sessionId } of made) await client.deleteSession(sessionId);

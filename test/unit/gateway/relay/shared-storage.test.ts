@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { GuardedServers } from '../../../support/guarded-servers.ts';
 import { RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
+import { TENANT } from '../../../support/static-fleet.ts';
 
 const KEY = { tenant: 'uid-of-acme', session: 's' };
 const SHUTDOWN = { reason: 'NotReported', isGone: false, message: 'pod p on node n may still run' } as const;
@@ -42,7 +43,13 @@ async function isHadBy(podUID: string, session = 's'): Promise<void> {
 }
 
 function drain(index: number): Promise<void> {
-  const drained = { server: `team/acme-${index}`, epoch: 1, podUID: `pod-of-${index}`, timeoutMs: 300_000, comesBack: false };
+  const drained = {
+    server: `team/acme-${index}`,
+    epoch: 1,
+    podUID: `pod-of-${index}`,
+    timeoutMs: 300_000,
+    comesBack: false,
+  };
   world.fleet.change({ drains: [drained] });
   return world.clock.advance(1000);
 }
@@ -91,6 +98,13 @@ describe('a session', () => {
     expect(world.serverAt(0).count('session.create')).toBe(0);
   });
 
+  it('that nobody has is unknown in the words of a server, and leaves no record', async () => {
+    expect((await called('session.mode.get', { sessionId: 's' }))?.error?.message).toBe('Session not found: s');
+    expect((await called('session.resume', { sessionId: 's' }))?.error?.message).toContain('Session not found: s');
+    await settle();
+    expect(await recordOf('s')).toBeUndefined();
+  });
+
   it('that is deleted has no record any more, and is closed elsewhere before', async () => {
     await isHadBy('pod-of-1');
     expect((await called('session.delete', { sessionId: 's' }))?.result).toEqual({ success: true });
@@ -101,7 +115,8 @@ describe('a session', () => {
 
   it('is listed by one server, which has all of them', async () => {
     for (const sessionId of ['s', 't']) await called('session.create', { sessionId });
-    const { sessions } = (await called('session.list'))?.result as { sessions: { sessionId: string }[] };
+    const { result } = (await called('session.list')) ?? {};
+    const sessions = result?.['sessions'] as { sessionId: string }[];
     expect(sessions.map(({ sessionId }) => sessionId).toSorted()).toEqual(['s', 't']);
   });
 });
@@ -153,8 +168,7 @@ describe('a server that is lost', () => {
   it('leaves its sessions to the other one as soon as its pod is gone, and their turns go on', async () => {
     await called('session.create', { sessionId: 's' });
     await called('session.send', { sessionId: 's', prompt: 'one' });
-    world.journal = [world.serverAt(0).event('s', 'user.message', { content: 'one', messageId: 'm' })];
-    world.answers.set('session.sendMessages', (end, { id }) => end.answer(id, { messageIds: [] }));
+    guards.journals.set('s', [world.serverAt(0).event('s', 'user.message', { content: 'one', messageId: 'of one' })]);
     lose();
     await world.clock.advance(2000);
     expect(guards.loadedAt('s')).toEqual(['pod-of-0']);
@@ -163,8 +177,47 @@ describe('a server that is lost', () => {
     expect(guards.loadedAt('s')).toEqual(['pod-of-1']);
     expect(guards.grants.at(-1)).toMatchObject({ pod: 'pod-of-1', intent: 'load', gone: ['pod-of-0'] });
     expect(world.serverAt(1).last('session.resume').params).toMatchObject({ continuePendingWork: true });
+    expect(world.serverAt(1).count('session.sendMessages')).toBe(1);
     world.serverAt(1).event('s', 'session.idle');
     expect([client.events.at(-1), client.cuts]).toEqual(['session.idle', []]);
+  });
+
+  it('has what waits for it go on at the other one: calls, attaches, and prompts behind a turn', async () => {
+    world.fleet.change({ limits: { maxConcurrentTurns: 1 } });
+    for (const sessionId of ['s', 't', 'u']) await called('session.create', { sessionId });
+    expect(guards.loadedAt('u')).toEqual(['pod-of-0']);
+    await called('session.send', { sessionId: 's', prompt: 'one' });
+    guards.journals.set('s', [world.serverAt(0).event('s', 'user.message', { content: 'one', messageId: 'of one' })]);
+    const behind = client.call('session.send', { sessionId: 'u', prompt: 'two' });
+    await settle();
+    expect(client.answer(behind)).toBeUndefined();
+    lose();
+    const other = world.client();
+    const mode = client.call('session.mode.get', { sessionId: 's' });
+    const attach = other.call('session.resume', { sessionId: 'u' });
+    await world.clock.advance(2000);
+    guards.kill(0, world);
+    await world.clock.advance(2000);
+    expect(client.answer(mode)?.result).toMatchObject({ at: '10.0.0.2' });
+    expect(other.answer(attach)?.result).toMatchObject({ at: '10.0.0.2' });
+    // The turn of the other session goes on there, and is before it.
+    expect(client.answer(behind)).toBeUndefined();
+    world.serverAt(1).event('s', 'session.idle');
+    await world.clock.advance(1000);
+    expect(client.answer(behind)?.result).toMatchObject({ at: '10.0.0.2' });
+    expect(
+      ['s', 'u'].map(
+        (id) =>
+          world
+            .serverAt(1)
+            .all('session.sendMessages')
+            .filter(({ params }) => params?.['sessionId'] === id).length,
+      ),
+    ).toEqual([1, 0]);
+    other.leave();
+    client.leave();
+    await world.clock.advance(120_000);
+    expect(world.relay.sessions()).toEqual([]);
   });
 
   it('keeps its sessions as long as its pod may run: calls are told which pod and node, and what to do', async () => {
@@ -246,8 +299,7 @@ describe('while the store is away', () => {
   it('a turn that was cut goes on by itself when it is back', async () => {
     await called('session.create', { sessionId: 's' });
     await called('session.send', { sessionId: 's', prompt: 'one' });
-    world.journal = [world.serverAt(0).event('s', 'user.message', { content: 'one', messageId: 'm' })];
-    world.answers.set('session.sendMessages', (end, { id }) => end.answer(id, { messageIds: [] }));
+    guards.journals.set('s', [world.serverAt(0).event('s', 'user.message', { content: 'one', messageId: 'of one' })]);
     guards.isStoreAway = true;
     guards.kill(0, world);
     await world.clock.advance(20_000);
@@ -268,4 +320,20 @@ it('without a coordination store nothing of such a tenant is loaded', async () =
   await settle();
   expect(other.answer(id)?.error).toMatchObject({ data: { rule: 'Fenced' } });
   expect(bare.server.count('session.create')).toBe(0);
+});
+
+describe('where users are kept apart', () => {
+  beforeEach(() => {
+    world.fleet.change({ isolation: 'Shared' });
+    world.answers.set('session.options.update', (end, { id }) => end.answer(id, { success: true }));
+  });
+
+  it('a session goes on at another server, and is still its user’s alone', async () => {
+    const [alice, bob] = [world.client(TENANT, 'alice'), world.client(TENANT, 'bob')];
+    expect((await called('session.create', { sessionId: 's' }, alice))?.result).toBeDefined();
+    await drain(0);
+    expect((await called('session.resume', { sessionId: 's' }, alice))?.result).toMatchObject({ at: '10.0.0.2' });
+    expect((await called('session.resume', { sessionId: 's' }, bob))?.error?.message).toContain('Session not found');
+    expect(guards.loadedAt('s')).toEqual(['pod-of-1']);
+  });
 });

@@ -50,7 +50,7 @@ function podOf({
         containerStatuses: [container('server', server, isServerReady)],
       }),
     },
-  } as Pod;
+  };
 }
 
 describe('a pod', () => {
