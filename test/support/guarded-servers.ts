@@ -16,6 +16,8 @@ import { GRANT_METHOD, GUARD_ERROR, type GuardErrorData } from '../../src/resour
 import {
   grantKeyPem,
   grantSigner,
+  InvalidGrantError,
+  type GrantSigner,
   grantVerifiers,
   readGrant,
   type SessionGrant,
@@ -59,6 +61,8 @@ export class GuardedServers {
   readonly violations: string[] = [];
   /** What was granted, in this order. */
   readonly grants: SessionGrant[] = [];
+  /** Keys that sign first, and that no guard knows yet. */
+  newKeys: GrantSigner[] = [];
   /** Durable events, by session. */
   readonly journals = new Map<string, JournalEvent[]>();
   readonly #stamps = new Map<string, Stamp[]>();
@@ -73,9 +77,14 @@ export class GuardedServers {
 
   constructor(clock: FakeClock) {
     this.memory = new MemoryStore(clock);
-    const signer = grantSigner(PEM.privateKey);
+    const signers = [grantSigner(PEM.privateKey)];
     const fateOf = (_namespace: string, podUID: string): Promise<PodFate> => Promise.resolve(this.#fateOf(podUID));
-    this.means = { store: this.#store(), fates: { fateOf }, signer: () => signer, holder: 'this-home' };
+    this.means = {
+      store: this.#store(),
+      fates: { fateOf },
+      signers: () => this.newKeys.concat(signers),
+      holder: 'this-home',
+    };
   }
 
   /** The tenant has as many servers with one volume, all of them behind guards. */
@@ -173,7 +182,8 @@ export class GuardedServers {
   }
 
   #grant(end: ServerEnd, { id, params }: Frame): void {
-    const grant = readGrant(params?.['grant'], VERIFIERS);
+    const grant = this.#read(params?.['grant']);
+    if (grant === undefined) return this.#refuse(end, id, { rule: 'BadGrant' });
     const { server, pod } = this.#podOf(end);
     const { session, epoch, intent } = grant;
     if (grant.pod !== pod || grant.server !== server) return this.#refuse(end, id, { rule: 'BadGrant' });
@@ -189,6 +199,15 @@ export class GuardedServers {
     this.#fences.set(key, verdict.fence);
     this.#heldBy(end).set(session, { epoch, intent });
     end.answer(id, { epoch });
+  }
+
+  #read(text: unknown): SessionGrant | undefined {
+    try {
+      return readGrant(text, VERIFIERS);
+    } catch (error) {
+      if (!(error instanceof InvalidGrantError)) throw error;
+      return undefined;
+    }
   }
 
   #passes(end: ServerEnd, { id, method = '', params }: Frame): boolean {

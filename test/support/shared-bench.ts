@@ -80,7 +80,7 @@ export class SharedBench implements AsyncDisposable {
     const runs: PodFate = { reason: 'Running', isGone: false, message: 'it may still run' };
     const shared: FenceMeans = {
       store,
-      signer: () => signer,
+      signers: () => [signer],
       fates: { fateOf: (_namespace, uid) => Promise.resolve(fates.get(uid) ?? runs) },
       holder: 'the gateway of the test',
     };
@@ -140,7 +140,10 @@ export class SharedBench implements AsyncDisposable {
   }
 
   journal(session: string): string {
-    return readFileSync(join(this.#disk, 'sessions', session, 'events.jsonl'), 'utf8').split('\n').map((l) => l.slice(0, 150) + ' ... ' + l.slice(-140)).join('\n');
+    return readFileSync(join(this.#disk, 'sessions', session, 'events.jsonl'), 'utf8')
+      .split('\n')
+      .map((l) => l.slice(0, 150) + ' ... ' + l.slice(-140))
+      .join('\n');
   }
 
   #pod(index: number): GuardedPod {

@@ -126,7 +126,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     shared: {
       store: coordination,
       fates: new ListedPodFates(manager.client),
-      signer: latestSigner(grantKeys),
+      signers: signersOf(grantKeys),
       // No two processes have the same: a pod's name comes again with each start of its container.
       holder: randomUUID(),
     },
@@ -196,14 +196,13 @@ function addKeys(manager: Manager, name: string, secret: KeySecret, namespace: s
   return keys;
 }
 
-/** Signs with the present key. It is made of the bytes once: that takes as long as many signatures. */
-function latestSigner(keys: Keys): () => GrantSigner | undefined {
-  let made: { readonly id: string; readonly signer: GrantSigner } | undefined;
+/** Who signs by these keys. Each is made of the bytes once: that takes as long as many signatures. */
+function signersOf(keys: Keys): () => readonly GrantSigner[] {
+  let made: { readonly of: Keys['all']; readonly signers: readonly GrantSigner[] } | undefined;
   return () => {
-    const [key] = keys.all;
-    if (key === undefined) return undefined;
-    if (made?.id !== key.id) made = { id: key.id, signer: grantSignerOf(key) };
-    return made.signer;
+    const { all } = keys;
+    if (made?.of !== all) made = { of: all, signers: all.map(grantSignerOf) };
+    return made.signers;
   };
 }
 

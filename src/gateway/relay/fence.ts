@@ -32,8 +32,8 @@ export interface FencedServer {
 export interface FenceMeans {
   readonly store: CoordinationStore;
   readonly fates: PodFates;
-  /** With the present key; undefined: it was not read yet. */
-  readonly signer: () => GrantSigner | undefined;
+  /** With the present key first, and then the one before, which guards that do not know the present one yet take. Empty: none was read yet. */
+  readonly signers: () => readonly GrantSigner[];
   /** This process: no other one, before or later, has this name. */
   readonly holder: string;
 }
@@ -74,6 +74,8 @@ const LOOK_MS = 500;
 export class Fence {
   readonly #options: FenceOptions;
   readonly #known = new LruMap<string, Standing>(REMEMBERED);
+  /** Id of the key whose grant was taken last. */
+  #takenKey: string | undefined;
 
   constructor(options: FenceOptions) {
     this.#options = options;
@@ -157,12 +159,7 @@ export class Fence {
     return standing;
   }
 
-  async #advance(
-    sessionId: string,
-    place: Place,
-    floor: number,
-    known: SessionRecord | undefined,
-  ): Promise<Standing> {
+  async #advance(sessionId: string, place: Place, floor: number, known: SessionRecord | undefined): Promise<Standing> {
     const { store, holder } = this.#means;
     const key = this.#keyOf(sessionId);
     let seen = known ?? (await store.read(key));
@@ -244,16 +241,34 @@ export class Fence {
     }
   }
 
-  /** Returns why the guard refuses it; undefined: it does not. @throws CopilotError, also if there is no guard */
+  /** Returns why the guard refuses it; undefined: it does not. @throws CopilotError, FencedError if there is no guard or no key */
   async #granted(server: FencedServer, pod: string, granted: Granted): Promise<GuardErrorData | undefined> {
+    const signers = this.#means.signers();
+    if (signers.length === 0) throw new FencedError('the gateway has no key yet that signs who may load it');
+    let refusal: GuardErrorData | undefined;
+    // While keys are rotated, the one that was taken last comes first.
+    for (const signer of signers.toSorted(
+      (a, b) => Number(b.id === this.#takenKey) - Number(a.id === this.#takenKey),
+    )) {
+      refusal = await this.#grantedBy(signer, server, pod, granted);
+      if (refusal?.rule === 'BadGrant') continue;
+      this.#takenKey = signer.id;
+      break;
+    }
+    return refusal;
+  }
+
+  async #grantedBy(
+    signer: GrantSigner,
+    server: FencedServer,
+    pod: string,
+    { sessionId: session, epoch, intent, gone }: Granted,
+  ): Promise<GuardErrorData | undefined> {
     const { tenant, clock, limits } = this.#options;
-    const key = this.#means.signer();
-    if (key === undefined) throw new FencedError('the gateway has no key yet that signs who may load it');
-    const { sessionId: session, epoch, intent, gone } = granted;
     const issuedAt = new Date(clock.now()).toISOString();
     const names = { tenant: keyOf(tenant), server: server.key, pod, session };
-    const text = signGrant({ ...names, epoch, intent, ...(gone.length > 0 && { gone }), issuedAt }, key);
-    const answer = await asked(server, GRANT_METHOD, { grant: text }, limits.callTimeoutMs);
+    const grant = signGrant({ ...names, epoch, intent, ...(gone.length > 0 && { gone }), issuedAt }, signer);
+    const answer = await asked(server, GRANT_METHOD, { grant }, limits.callTimeoutMs);
     if (answer.kind === 'Lost') throw answer.error;
     if (answer.kind === 'Answer' && !answer.head.isError) return undefined;
     const message = answer.kind === 'Answer' ? parseMessage(answer.body) : undefined;
@@ -266,7 +281,8 @@ export class Fence {
 
   get #means(): FenceMeans {
     const { means } = this.#options;
-    if (means === undefined) throw new FencedError('the gateway has no coordination store (gateway.coordination of the chart)');
+    if (means === undefined)
+      throw new FencedError('the gateway has no coordination store (gateway.coordination of the chart)');
     return means;
   }
 

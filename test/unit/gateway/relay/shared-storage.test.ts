@@ -1,5 +1,7 @@
 // Tenants whose servers share a volume, frame by frame: who may load a session, and where it goes on.
+import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { grantKeyPem, grantSigner } from '../../../../src/resources/session-grant.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { GuardedServers } from '../../../support/guarded-servers.ts';
 import { RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
@@ -89,6 +91,15 @@ describe('a session', () => {
     await called('session.resume', { sessionId: 's' });
     expect(guards.loadedAt('s')).toEqual(['pod-of-0']);
     expect((await recordOf('s'))?.epoch).toBeGreaterThan(7);
+  });
+
+  it('is loaded, and closed elsewhere, by the key of before while guards do not know the present one', async () => {
+    await isHadBy('pod-of-1');
+    guards.newKeys = [grantSigner(grantKeyPem(generateKeyPairSync('ed25519')).privateKey)];
+    const id = client.call('session.resume', { sessionId: 's' });
+    await world.clock.advance(2000);
+    expect(client.answer(id)?.result).toMatchObject({ at: '10.0.0.1' });
+    expect(guards.loadedAt('s')).toEqual(['pod-of-0']);
   });
 
   it('is not loaded by a server without a guard', async () => {
