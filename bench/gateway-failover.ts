@@ -1,14 +1,13 @@
 // How long it takes until the sessions of a lost server are as before, beside the calls alone by which clients without a gateway would do it.
 import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { SERVER_PORT } from '../src/api/names.ts';
-import { FrameDecoder, encodeFrame } from '../src/copilot/index.ts';
 import { DEFAULT_LIMITS } from '../src/gateway/relay/model.ts';
 import { CopilotServer } from '../test/support/copilot-server.ts';
 import { TestModel } from '../test/support/model.ts';
 import { waitFor } from '../test/support/wait.ts';
-import { openGatewayWorld, type Door, type GatewayProcess } from './lib/gateway-world.ts';
+import { Caller } from './lib/caller.ts';
+import { openGatewayWorld, type GatewayProcess } from './lib/gateway-world.ts';
 import { cpuSeconds } from './lib/process.ts';
 import { RECORDED_SESSION, haveTurn } from './lib/recorded-turn.ts';
 import { against, type BenchResult } from './lib/result.ts';
@@ -81,52 +80,6 @@ async function putSessions(cli: CopilotServer, token: string, model: TestModel):
   rmSync(recorded, { recursive: true });
   await cli.start();
   return declared;
-}
-
-/** A client that calls many things at the same time. */
-class Caller {
-  readonly #socket: Socket;
-  readonly #open = new Map<unknown, (answer: Answer) => void>();
-  isClosed = false;
-
-  constructor({ host, port }: Door) {
-    this.#socket = connect({ host, port, noDelay: true });
-    const decoder = new FrameDecoder((body) => {
-      const answer = JSON.parse(body.toString()) as Answer;
-      this.#open.get(answer.id)?.(answer);
-      this.#open.delete(answer.id);
-    });
-    this.#socket.on('data', (chunk) => decoder.push(chunk));
-    // Whoever waits for an answer then is told so.
-    this.#socket.on('error', () => this.#socket.destroy());
-    this.#socket.on('close', () => {
-      this.isClosed = true;
-      for (const [id, take] of this.#open) take({ id, error: { message: 'the connection was closed' } });
-    });
-  }
-
-  static async admitted(door: Door): Promise<Caller> {
-    const caller = new Caller(door);
-    await caller.call('connect', 'connect', { token: door.token });
-    return caller;
-  }
-
-  async call(id: string, method: string, params: object): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<Answer>();
-    this.#open.set(id, resolve);
-    this.#socket.write(encodeFrame(JSON.stringify({ jsonrpc: '2.0', id, method, params })));
-    const { error } = await promise;
-    if (error !== undefined) throw new Error(`${method}: ${error.message}`);
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-}
-
-interface Answer {
-  readonly id: unknown;
-  readonly error?: { readonly message: string };
 }
 
 /** Seconds for all sessions, of which so many are resumed at the same time as the gateway restores. */

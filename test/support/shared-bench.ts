@@ -38,6 +38,7 @@ export class SharedBench implements AsyncDisposable {
   readonly token = TOKEN;
   readonly #disk: string;
   readonly #fates: Map<string, PodFate>;
+  #drains = 0;
 
   private constructor(
     pods: readonly GuardedPod[],
@@ -110,7 +111,9 @@ export class SharedBench implements AsyncDisposable {
   drain(index: number): void {
     const { podUID } = this.#pod(index);
     const server = `${TENANT.namespace}/${TENANT.name}-${index}`;
-    this.gateway.fleet.change({ drains: [{ server, epoch: index + 1, podUID, timeoutMs: 60_000, comesBack: false }] });
+    this.gateway.fleet.change({
+      drains: [{ server, epoch: (this.#drains += 1), podUID, timeoutMs: 60_000, comesBack: false }],
+    });
   }
 
   /** Kills all of a pod, and says that it is gone. */
@@ -137,13 +140,6 @@ export class SharedBench implements AsyncDisposable {
       last = id;
       return problem;
     });
-  }
-
-  journal(session: string): string {
-    return readFileSync(join(this.#disk, 'sessions', session, 'events.jsonl'), 'utf8')
-      .split('\n')
-      .map((l) => l.slice(0, 150) + ' ... ' + l.slice(-140))
-      .join('\n');
   }
 
   #pod(index: number): GuardedPod {
