@@ -257,6 +257,8 @@ export class Home {
   }
 
   async #moveTo(other: Home, session: Session, fence: Fence): Promise<void> {
+    // While it is closed here.
+    void other.#connect();
     await session.moved(async () => {
       try {
         await fence.prepare(session.id, other);
@@ -310,6 +312,15 @@ export class Home {
         const fields = { server: key, session: session.id, error: unquotedMessageOf(error) };
         log.info(fields, 'a session could not be loaded that another server had');
       });
+  }
+
+  async #connect(): Promise<void> {
+    try {
+      await this.upstream.opened();
+    } catch (error) {
+      // Who uses the session waits for the server, and is told.
+      this.calls.failed('connect', error);
+    }
   }
 
   async #admit(sessionId: string): Promise<void> {
