@@ -89,13 +89,8 @@ export class GuardedServers {
 
   /** The tenant has as many servers with one volume, all of them behind guards. */
   play(world: RelayWorld, replicas: number): void {
-    const { fleet, answers } = world;
-    this.#fleet = fleet;
-    fleet.scale(replicas);
-    fleet.change({
-      topology: 'SharedStorage',
-      pods: Array.from({ length: replicas }, (_, index) => `pod-of-${index}`),
-    });
+    const { answers } = world;
+    this.serve(world, replicas);
     this.disk = new SharedDisk(world);
     answers.set('sessions.close', (end, { id, params }) => {
       // One of the two programs says so, and it is for nobody.
@@ -112,12 +107,32 @@ export class GuardedServers {
       const events = this.journals.get(String(params?.['sessionId'])) ?? [];
       end.answer(id, { events, hasMore: false, cursor: 'c', cursorStatus: 'ok' });
     });
+    this.guard(world);
+  }
+
+  /** The tenant has as many servers with one volume. */
+  serve({ fleet }: RelayWorld, replicas: number): void {
+    this.#fleet = fleet;
+    fleet.scale(replicas);
+    fleet.change({
+      topology: 'SharedStorage',
+      pods: Array.from({ length: replicas }, (_, index) => `pod-of-${index}`),
+    });
+  }
+
+  /** Puts guards in front of all that answers until now. */
+  guard({ answers }: RelayWorld): void {
     for (const [method, answer] of answers) {
       answers.set(method, (end, frame) => {
         if (this.#passes(end, frame)) answer(end, frame);
       });
     }
     answers.set(GRANT_METHOD, (end, frame) => this.#grant(end, frame));
+  }
+
+  /** The process of a server has ended, and its pod goes on. */
+  died(podUID: string): void {
+    for (const loaded of this.#loaded.values()) loaded.delete(podUID);
   }
 
   /** The pod is gone, and its server with it. */

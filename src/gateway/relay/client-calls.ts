@@ -43,7 +43,8 @@ export class ClientCalls {
     const { id, method, params } = request;
     const { replies, forwarding } = this.#path;
     const { homes, clock } = this.#options;
-    if (rule.merge !== undefined && homes.current.length > 1 && !homes.isShared) void this.#everywhere(rule.merge, request);
+    if (rule.merge !== undefined && homes.current.length > 1 && !homes.isShared)
+      void this.#everywhere(rule.merge, request);
     else if (rule.action === 'relay') forwarding.forward(request);
     else if (rule.action === 'rewrite' && rule.rewrite !== undefined) this.#rewrite(rule.rewrite, request);
     else if (rule.action === 'answer' && rule.answer === 'ping') replies.reply(id, pong(id, params, clock.now()));

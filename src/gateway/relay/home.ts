@@ -42,6 +42,8 @@ export interface SharedVolume {
   readonly hostOf: (session: Session) => Home | undefined;
   /** Another server where sessions of this one can go on; undefined: there is none now. */
   readonly otherFor: (home: Home) => Home | undefined;
+  /** Whether there is another one that serves, or is to come: what waits for a server that is not to come goes on there. */
+  readonly hasOthers: (home: Home) => boolean;
   /** The session is not used any more, so any server may load it next. */
   readonly unused: (sessionId: string, home: Home) => void;
   /** The connection to the server was lost. */
@@ -135,7 +137,7 @@ export class Home {
       observer,
       dial,
       locate: () => this.drain.reachable(locate()),
-      isGone: () => isGone() || !this.drain.comesBack,
+      isGone: () => isGone() || (!this.drain.comesBack && options.shared?.hasOthers(this) !== true),
       isWorking: () => [...this.#sessions.values()].some((session) => session.isWorking),
       onEvent: ({ sessionId, type }, body) => {
         const isIdle = type === 'session.idle';

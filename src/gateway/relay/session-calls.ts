@@ -128,7 +128,8 @@ export class SessionCalls {
       if (!isCut || call.isRepeatable !== true || repeats === 0) return answered(answer);
       this.#request(call, session, answered, repeats - 1);
     };
-    if (session === undefined) return upstream.request(call.method, call.params, this.#unguarded(call, done), call.gone);
+    if (session === undefined)
+      return upstream.request(call.method, call.params, this.#unguarded(call, done), call.gone);
     const other = this.#options.elsewhere?.(session);
     if (other !== undefined) return other.#request(call, session, answered, repeats);
     session.used();

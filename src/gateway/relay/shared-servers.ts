@@ -20,6 +20,8 @@ export interface SharedServersOptions extends SharedTenant {
   readonly clock: Pick<Clock, 'setTimer'>;
   readonly limits: Pick<RelayLimits, 'awayMs'>;
   readonly homes: () => Iterable<Home>;
+  /** Those that the tenant has now. */
+  readonly current: () => readonly Home[];
   readonly serverOf: (key: string) => Home | undefined;
   /** Another server, where sessions of this one can go on; undefined: there is none now. */
   readonly otherFor: (home: Home) => Home | undefined;
@@ -48,6 +50,10 @@ export class SharedServers implements SharedVolume {
 
   otherFor(home: Home): Home | undefined {
     return this.#options.otherFor(home);
+  }
+
+  hasOthers(home: Home): boolean {
+    return this.#options.current().some((each) => each !== home && each.drain.comesBack);
   }
 
   unused(sessionId: string, { key }: Home): void {
@@ -111,7 +117,8 @@ export class SharedServers implements SharedVolume {
     else if (fate.isGone) {
       this.#fenced.delete(home);
       this.#leave(home, (podUID) => podUID === lastPodUID);
-    } else this.#fenced.set(home, `server ${fromKey(home.key).name} cannot be reached, and has it loaded: ${fate.message}`);
+    } else
+      this.#fenced.set(home, `server ${fromKey(home.key).name} cannot be reached, and has it loaded: ${fate.message}`);
     if (!home.upstream.isOpen) this.#lookLater(home);
   }
 }

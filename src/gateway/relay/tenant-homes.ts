@@ -86,6 +86,7 @@ export class TenantHomes {
         clock: options.clock,
         limits: options.limits,
         homes: () => this.#homes.values(),
+        current: () => this.current,
         serverOf: (key) => (this.#keys().includes(key) ? this.#home(key) : this.#homes.get(key)),
         otherFor: (home) => this.#otherFor(home),
         unused: (sessionId, key) => this.#places.deleted(sessionId, key),

@@ -157,6 +157,18 @@ describe('a server that is drained for good', () => {
     expect(client.answer(second)?.result).toMatchObject({ at: '10.0.0.2' });
   });
 
+  it('has its sessions wait while no other one serves', async () => {
+    await called('session.create', { sessionId: 's' });
+    guards.kill(1, world);
+    await drain(0);
+    const id = client.call('session.mode.get', { sessionId: 's' });
+    await world.clock.advance(5000);
+    expect(client.answer(id)).toBeUndefined();
+    guards.serve(world, 2);
+    await world.clock.advance(1000);
+    expect([client.answer(id)?.result, client.events]).toEqual([expect.objectContaining({ at: '10.0.0.2' }), []]);
+  });
+
   it('hands sessions over although the store is away, which are loaded when it is back', async () => {
     await called('session.create', { sessionId: 's' });
     guards.isStoreAway = true;
