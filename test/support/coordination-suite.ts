@@ -117,9 +117,7 @@ export function itIsACoordinationStore(makeWorld: () => Promise<StoreWorld>): vo
       const [won, ...more] = results.filter(({ outcome }) => outcome === 'Won');
       expect(more).toEqual([]);
       expect(won?.record?.epoch).toBe(round);
-      expect(new Set(results.map(({ record }) => JSON.stringify(record)))).toEqual(
-        new Set([JSON.stringify(won?.record)]),
-      );
+      expect(new Set(results.map(({ record }) => JSON.stringify(record)))).toEqual(new Set([JSON.stringify(won?.record)]));
       seen = won?.record;
     }
   });
@@ -239,20 +237,13 @@ export function itIsACoordinationStore(makeWorld: () => Promise<StoreWorld>): vo
 
   it('does not give a lock twice to the same holder, who may go on with the one that it has', async () => {
     const lock = await acquire('alice');
-    expect(await store.acquire(key, wish('alice'))).toEqual({
-      outcome: 'Held',
-      by: { holder: 'alice', epoch: lock.epoch },
-    });
+    expect(await store.acquire(key, wish('alice'))).toEqual({ outcome: 'Held', by: { holder: 'alice', epoch: lock.epoch } });
     expect((await store.renew(lock, 1_000)).outcome).toBe('Renewed');
   });
 
   it('frees a lock for the next, with a higher epoch, and only for who holds it', async () => {
     const lock = await acquire('alice');
-    for (const foreign of [
-      { ...lock, holder: 'ALICE' },
-      { ...lock, epoch: lock.epoch + 1 },
-      { ...lock, epoch: 7 },
-    ]) {
+    for (const foreign of [{ ...lock, holder: 'ALICE' }, { ...lock, epoch: lock.epoch + 1 }, { ...lock, epoch: 7 }]) {
       expect(await store.release(foreign)).toEqual({ outcome: 'Lost' });
       expect(await store.renew(foreign, 1_000)).toEqual({ outcome: 'Lost' });
     }

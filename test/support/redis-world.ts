@@ -21,9 +21,7 @@ export class RedisWorld implements AsyncDisposable {
     this.#url = url;
   }
 
-  open(
-    settings: Partial<RedisSettings> & { readonly url?: string; readonly times?: RedisTimes } = {},
-  ): CoordinationStore {
+  open(settings: Partial<RedisSettings> & { readonly url?: string; readonly times?: RedisTimes } = {}): CoordinationStore {
     const { url = this.#url, times = REDIS_TIMES, ...rest } = settings;
     const note = (fields: unknown, message?: string): void =>
       void this.log.push(`${typeof fields === 'string' ? fields : JSON.stringify(fields)} ${message ?? ''}`);

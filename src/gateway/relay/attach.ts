@@ -86,10 +86,11 @@ async function attachOnce(
     return 'Done';
   };
   const { declaration } = request;
+  const { left } = home;
   try {
     await home.upstream.opened(goneOrLeft(home, client));
   } catch (error) {
-    if (home.hostOf(session) !== home) return 'Again';
+    if (left.aborted && !client.isEnded) return 'Again';
     return refuse(lost(error as CopilotError, repeats > 0));
   }
   let model: SessionModel | undefined;

@@ -10,7 +10,7 @@ export interface LeavingServer {
   readonly isDrainedForGood: boolean;
   /** It is drained, and its next pod is about to come, for which calls wait. */
   readonly isReturning: boolean;
-  /** The pod that it was connected to last serves, or is about to. */
+  /** A pod of it serves, or is about to: the one that it was connected to last, or the next. */
   readonly isThere: boolean;
   /** That pod is gone. */
   readonly isPodGone: boolean;

@@ -156,7 +156,14 @@ export class Failover {
   /** Returns what became of its turn; undefined: the server was lost meanwhile, and it is to be loaded again. */
   async #loadOnce(session: Session): Promise<Recovered | undefined> {
     const { upstream, loading, moves } = this.#options;
-    await upstream.opened(moves?.left());
+    const left = moves?.left();
+    try {
+      await upstream.opened(left);
+    } catch (error) {
+      // It is loaded where it is now, which may be here again.
+      if (left?.aborted === true) return undefined;
+      throw error;
+    }
     const { losses } = upstream;
     try {
       const load = async (): Promise<Recovered | undefined> => {
@@ -205,13 +212,13 @@ export class Failover {
         await session.exclusively(() => this.load(session)).catch(() => void (failed += 1));
       }
     };
+    const left = moves?.left();
     try {
-      await upstream.opened(moves?.left());
+      await upstream.opened(left);
     } catch (error) {
-      const here = waiting.splice(0).filter((session) => !this.#isElsewhere(session));
-      if (here.length === 0) return;
+      if (left?.aborted === true) return;
       failed = total;
-      for (const session of here) this.#giveUp(session, error);
+      for (const session of waiting.splice(0)) this.#giveUp(session, error);
     }
     await Promise.all(Array.from({ length: limits.restoredAtOnce }, restore));
     // The next loss has begun with all of them anew.

@@ -90,7 +90,7 @@ export class SharedServers implements SharedVolume {
       isOpen: upstream.isOpen,
       isDrainedForGood: drain.phase === 'Drained' && !drain.comesBack,
       isReturning: drain.isReturning,
-      isThere: home.podUID !== undefined && home.podUID === lastPodUID,
+      isThere: home.podUID !== undefined,
       isPodGone: lastPodUID !== undefined && isGone(lastPodUID),
     });
     if (verdict.reason === 'Drained' || verdict.reason === 'PodGone') home.leaveSessions();

@@ -165,6 +165,7 @@ describe('a server that is drained for good', () => {
     await world.clock.advance(5000);
     expect(client.answer(id)).toBeUndefined();
     guards.serve(world, 2);
+    guards.kill(0, world);
     await world.clock.advance(1000);
     expect([client.answer(id)?.result, client.events]).toEqual([expect.objectContaining({ at: '10.0.0.2' }), []]);
   });
