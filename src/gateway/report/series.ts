@@ -34,9 +34,11 @@ export class Series {
       labelNames: entries.map(([label]) => label),
       registers: [this.#registry],
     });
-    for (const [label, all] of entries) {
-      for (const value of all) counter.inc({ [label]: value } as Record<L, string>, 0);
-    }
+    const series = entries.reduce<Partial<Record<L, string>>[]>(
+      (before, [label, all]) => before.flatMap((labels) => all.map((value) => ({ ...labels, [label]: value }))),
+      [{}],
+    );
+    if (entries.length > 0) for (const labels of series) counter.inc(labels, 0);
     return counter;
   }
 

@@ -132,7 +132,7 @@ export class RedisConnection {
     let client: RedisClient | undefined;
     try {
       client = open(attempt);
-      await this.#within(times.connectMs, this.#examine(client), 'no answer to what it is', this.#stop.signal);
+      await this.#within(times.connectMs, this.#examine(client), 'no answer', this.#stop.signal);
       this.#stop.signal.throwIfAborted();
       const { promise: whenEnded, resolve: tellEnded } = Promise.withResolvers<void>();
       const usable: Usable = { client, ended: undefined, whenEnded, tellEnded };
@@ -198,12 +198,8 @@ export class RedisConnection {
 
   /** `stop`: for what the end of the client does not end. */
   async #within<T>(ms: number, work: Promise<T>, what: string, stop?: AbortSignal): Promise<T> {
-    const { clock, address } = this.#options;
     const late = Promise.withResolvers<never>();
-    const timer = clock.setTimer(ms, () => {
-      const remedy = 'check that it runs, is not overloaded, and that a NetworkPolicy lets the gateway connect';
-      late.reject(redisProblem(address, 'TimedOut', `${what} within ${Math.round(ms)} ms`, remedy));
-    });
+    const timer = this.#options.clock.setTimer(ms, () => late.reject(new Error(`${what} within ${Math.round(ms)} ms`)));
     using _stop = onAbort(stop, (reason) => late.reject(reason));
     // Whoever loses the race may fail later, and nobody needs to know.
     work.catch(() => undefined);

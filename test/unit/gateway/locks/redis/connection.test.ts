@@ -158,7 +158,9 @@ describe('a connection to Redis', () => {
     await ask();
     expect(clients).toHaveLength(2);
     const warnings = logged.filter(({ message }) => message.includes('may lose'));
-    expect(warnings).toEqual([expect.objectContaining({ fields: expect.objectContaining({ problem: expect.stringContaining('allkeys-lru') }) })]);
+    expect(warnings).toEqual([
+      expect.objectContaining({ fields: expect.objectContaining({ problem: expect.stringContaining('allkeys-lru') }) }),
+    ]);
   });
 
   it('ends with the store, also one that is being made', async () => {
