@@ -27,7 +27,8 @@ export class Series {
   /** A counter whose series all exist from the start, so that a rate over them includes the first increment. */
   counter<L extends string>(name: string, help: string, labels?: Readonly<Record<L, readonly string[]>>): Counter<L> {
     const entries = Object.entries(labels ?? {}) as [L, readonly string[]][];
-    const values = entries.flatMap(([, all]) => all).join(', ');
+    const lists = entries.map(([label, all]) => (entries.length > 1 ? `${label} ` : '') + all.join(', '));
+    const values = lists.join('; ');
     const counter = new Counter<L>({
       name: `${this.#prefix}${name}`,
       help: values === '' ? help : `${help}: ${values}`,
