@@ -163,6 +163,38 @@ describe('Leases of sessions', () => {
     await denied.close();
   });
 
+  it.each(['renew', 'release'] as const)(
+    'are not touched by a %s that comes after another has taken the lock',
+    async (how) => {
+      const proxy = await FaultProxy.start(api);
+      await using behind = connect(api.kubeconfig({ server: proxy.url }));
+      const clock = movedClock();
+      const [late, other] = [open(systemClock, behind.client), open(clock)];
+      const key = keyOf();
+      const held = await late.acquire(key, { holder: 'alice', ttlMs: 5_000, floor: 0 });
+      if (held.outcome !== 'Acquired') throw new Error('held');
+      const wish = { holder: 'bob', ttlMs: 5_000, floor: 0 };
+      expect((await other.acquire(key, wish)).outcome).toBe('Held');
+      const taken: string[] = [];
+      // Between what it has read and what it writes.
+      const takeOver = async (): Promise<void> => {
+        clock.pass(5_000);
+        taken.push((await other.acquire(key, wish)).outcome);
+      };
+      proxy.inject({ verb: how === 'renew' ? 'update' : 'delete' }, { kind: 'first', do: takeOver });
+      expect(how === 'renew' ? await late.renew(held.lock, 5_000) : await late.release(held.lock)).toEqual({
+        outcome: 'Lost',
+      });
+      expect([taken, proxy.pendingFaults]).toEqual([['Acquired'], 0]);
+      expect(await late.acquire(key, { ...wish, holder: 'carol' })).toMatchObject({
+        outcome: 'Held',
+        by: { holder: 'bob' },
+      });
+      await Promise.all([late.close(), other.close()]);
+      await proxy.stop();
+    },
+  );
+
   it('are written once for each step, also if the answer was lost', async () => {
     const proxy = await FaultProxy.start(api);
     await using behind = connect(api.kubeconfig({ server: proxy.url }));

@@ -131,6 +131,25 @@ describe('Redis that goes away', () => {
     expect((await store.read(key))?.epoch).toBe(2);
   });
 
+  it('frees a lock in one step, however slow: not what another holds by then', async () => {
+    const server = await redis();
+    const { gate: path, url } = await gate(server.port);
+    path.slow(400);
+    const [slow, fast] = [worldOf(url).open(), worldOf(server.url).open()];
+    await Promise.all([slow.read(key), fast.read(key)]);
+    const held = await fast.acquire(key, { holder: 'alice', ttlMs: 600, floor: 0 });
+    if (held.outcome !== 'Acquired') throw new Error('held');
+    // It comes to Redis before the lock has run out. A second step would come after that.
+    const released = slow.release(held.lock);
+    const next = await waitFor('the lock is to be had', async () => {
+      const result = await fast.acquire(key, { holder: 'bob', ttlMs: 30_000, floor: 0 });
+      return result.outcome === 'Acquired' ? result.lock : undefined;
+    });
+    await released;
+    await slow.read(key);
+    expect((await fast.renew(next, 30_000)).outcome).toBe('Renewed');
+  });
+
   it('is noticed when the path is cut, also if nobody is told', async () => {
     const server = await redis();
     const { gate: path, url } = await gate(server.port);
