@@ -32,6 +32,14 @@ export interface RedisLogin {
   readonly ca: string | undefined;
 }
 
+/** For the other side to take note of the end, ms. */
+const DISCONNECT_MS = 500;
+
+/** Whether a command failed before it was sent, because its connection had just ended. */
+export function isUnsent(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("Stream isn't writeable");
+}
+
 /** `attempt` counts from 0: other Sentinels are asked first each time. */
 export function openRedis(address: RedisAddress, login: RedisLogin, connectMs: number, attempt: number): RedisClient {
   const tls = address.isTLS ? { ...(login.ca !== undefined && { ca: login.ca }) } : undefined;
@@ -41,6 +49,7 @@ export function openRedis(address: RedisAddress, login: RedisLogin, connectMs: n
     ...(password !== undefined && { password }),
     ...(tls && { tls }),
     connectTimeout: connectMs,
+    disconnectTimeout: DISCONNECT_MS,
     lazyConnect: true,
     disableClientInfo: true,
     // What a connection says of itself is asked by the store. What was sent is never sent again by itself: it may have been done.

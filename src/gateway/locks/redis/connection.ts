@@ -7,7 +7,7 @@ import type { AvailabilityBoard } from '../availability.ts';
 import { CoordinationUnavailableError } from '../store.ts';
 import type { RedisAddress } from './address.ts';
 import { judgeInfo } from './checks.ts';
-import type { RedisClient } from './client.ts';
+import { isUnsent, type RedisClient } from './client.ts';
 import { explainRedis, redisProblem } from './explain.ts';
 import { PROBE_KEY } from './keys.ts';
 
@@ -66,20 +66,23 @@ export class RedisConnection {
 
   /** @throws CoordinationUnavailableError */
   async run<T>(command: (client: RedisClient) => Promise<T>): Promise<T> {
-    const { times, board, address } = this.#options;
-    const deadline = this.#options.clock.monotonic() + times.operationMs;
-    const usable = await this.#whenUsable(times.operationMs);
-    try {
-      const left = Math.max(1, deadline - this.#options.clock.monotonic());
-      const result = await this.#within(left, command(usable.client), 'no answer');
-      board.answered();
-      return result;
-    } catch (error) {
-      // What was under way when the connection was given up has failed for that reason.
-      const problem = usable.ended ?? explainRedis(error, address);
-      // That is about one key. All else may be mended by a new connection, which looks for itself whether it is.
-      if (problem.reason !== 'Unreadable') this.#end(usable, problem);
-      throw problem;
+    const { clock, times, board, address } = this.#options;
+    const deadline = clock.monotonic() + times.operationMs;
+    const left = (): number => Math.max(1, deadline - clock.monotonic());
+    for (;;) {
+      const usable = await this.#whenUsable(left());
+      if (usable.ended !== undefined) continue;
+      try {
+        const result = await this.#within(left(), command(usable.client), 'no answer');
+        board.answered();
+        return result;
+      } catch (error) {
+        // What was under way when the connection was given up has failed for that reason.
+        const problem = usable.ended ?? explainRedis(error, address);
+        // That is about one key. All else may be mended by a new connection, which looks for itself whether it is.
+        if (problem.reason !== 'Unreadable') this.#end(usable, problem);
+        if (!isUnsent(error)) throw problem;
+      }
     }
   }
 

@@ -135,7 +135,8 @@ describe('Redis that goes away', () => {
     const server = await redis();
     const { gate: path, url } = await gate(server.port);
     path.slow(400);
-    const [slow, fast] = [worldOf(url).open(), worldOf(server.url).open()];
+    const patient = { ...SOON, operationMs: 20_000, connectMs: 20_000 };
+    const [slow, fast] = [worldOf(url).open({ times: patient }), worldOf(server.url).open()];
     await Promise.all([slow.read(key), fast.read(key)]);
     const held = await fast.acquire(key, { holder: 'alice', ttlMs: 600, floor: 0 });
     if (held.outcome !== 'Acquired') throw new Error('held');

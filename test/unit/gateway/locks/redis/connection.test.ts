@@ -129,6 +129,15 @@ describe('a connection to Redis', () => {
     expect(clients).toHaveLength(2);
   });
 
+  it('is made again for what could not be sent, because it had just ended', async () => {
+    plays = [
+      { get: () => Promise.reject(new Error("Stream isn't writeable and enableOfflineQueue options is false")) },
+      {},
+    ];
+    expect(await ask()).toBeNull();
+    expect(clients).toHaveLength(2);
+  });
+
   it.each<[string, Play, string]>([
     ['a replica', { info: GOOD.replace('master', 'slave') }, 'ReadOnly'],
     ['an old version', { info: 'redis_version:5.0.14' }, 'TooOld'],
