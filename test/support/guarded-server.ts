@@ -71,8 +71,13 @@ export class GuardedServer implements AsyncDisposable {
     symlinkSync(volume.sessions, join(home, '.copilot/session-state'));
     const cli = await CopilotServer.start(binary, GUARD_TOKEN, [], { HOME: home });
     const server = new GuardedServer(volume, pod, cli, [await freePort(), await freePort()]);
-    await server.startGuard();
-    return server;
+    try {
+      await server.startGuard();
+      return server;
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   get server(): string {
@@ -81,17 +86,26 @@ export class GuardedServer implements AsyncDisposable {
 
   /** Resolves when it is ready. */
   async startGuard(): Promise<void> {
-    const { root: _root, sessions, keyFile } = this.#volume;
+    const { sessions, keyFile } = this.#volume;
     const args = [
-      ...[join(PROJECT, 'src/main.ts'), 'guard', `--tenant=${TENANT}`, `--server-name=${this.server}`],
-      ...[`--pod-uid=${this.pod}`, `--listen-port=${this.port}`, `--server=127.0.0.1:${this.cli.port}`],
-      ...[`--state-dir=${this.#state}`, `--sessions-dir=${sessions}`, `--key-file=${keyFile}`],
+      join(PROJECT, 'src/main.ts'),
+      'guard',
+      `--tenant=${TENANT}`,
+      `--server-name=${this.server}`,
+      `--pod-uid=${this.pod}`,
+      `--listen-port=${this.port}`,
+      `--server=127.0.0.1:${this.cli.port}`,
+      `--state-dir=${this.#state}`,
+      `--sessions-dir=${sessions}`,
+      `--key-file=${keyFile}`,
       `--health-port=${this.healthPort}`,
     ];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     child.stdout.on('data', (text: Buffer) => (this.output += text.toString()));
     this.#guard = child;
-    await waitFor('the guard is ready', () => this.isReady());
+    const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
+    await waitFor('the guard is ready', async () => hasEnded() || (await this.isReady()));
+    if (hasEnded()) throw new Error(`the guard ended with ${child.exitCode}: ${this.output}`);
   }
 
   async isReady(): Promise<boolean> {

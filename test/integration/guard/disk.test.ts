@@ -77,7 +77,7 @@ describe('the stamps on a shared volume', () => {
     const two = new Stamps(new StampDisk(root, 'b'), { server: 't/z', pod: 'pod-2' });
     const claims = await Promise.all([one.claim('x', 3), two.claim('x', 3)]);
     expect(claims.filter(Boolean)).toHaveLength(1);
-    const [winner, loser] = claims[0] === true ? [one, two] : [two, one];
+    const [winner, loser] = claims[0] ? [one, two] : [two, one];
     expect(await winner.claim('x', 3)).toBe(true);
     await loser.close('x', 4);
     expect(await loser.read('x')).toMatchObject([{ epoch: 3, closedUnder: undefined }]);

@@ -42,7 +42,7 @@ describe('guards that claim a session at the same time', () => {
       const granted = (await Promise.all(results)).filter((refusal) => refusal === undefined).length;
       winners.set(granted, (winners.get(granted) ?? 0) + 1);
     }
-    expect([...winners.keys()].toSorted()).toEqual(winners.has(0) ? [0, 1] : [1]);
+    expect(Math.max(...winners.keys())).toBe(1);
     // Mostly one of them gets it.
     expect(winners.get(1)).toBeGreaterThan(200);
   });
