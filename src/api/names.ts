@@ -40,6 +40,9 @@ export const FIELD_MANAGER = 'copilot-operator';
 /** TCP port on which every Copilot CLI server listens, in its pod and on its Service. */
 export const SERVER_PORT = 4321;
 
+/** TCP port on loopback on which a CLI server listens that has a guard in front of it. The guard has {@link SERVER_PORT}. */
+export const GUARDED_SERVER_PORT = 4322;
+
 /**
  * Longest `metadata.name` of a tenant, in characters. A label value and a Service name may have 63, and children append a server's
  * index or a suffix to the tenant's name.
