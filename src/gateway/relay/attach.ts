@@ -2,7 +2,7 @@
 import { UnreachableError, isObject, type CopilotError } from '../../copilot/index.ts';
 import type { SessionModel } from '../model.ts';
 import { catchUp } from './catch-up.ts';
-import { attachParams, detachParams } from './declarations.ts';
+import { attachParams, detachParams, restated } from './declarations.ts';
 import { goOn, goOnAlone, type AttachTaken } from './go-on.ts';
 import type { Home } from './home.ts';
 import { withModel, withSettings, withoutLogin } from './injected.ts';
@@ -82,7 +82,6 @@ async function attachOnce(
     forgetUnused(home, session);
     return 'Done';
   };
-  const { declaration } = request;
   try {
     await home.upstream.opened(client.gone);
   } catch (error) {
@@ -97,8 +96,9 @@ async function attachOnce(
   if (request.owned?.isOwn() === false) {
     return refuse(lost(new UnreachableError('another client has just made the session'), false));
   }
-  const others = session.attached.declarations;
   const before = session.attached.declarationOf(client);
+  const others = session.attached.declarations.filter((each) => each !== before);
+  const declaration = before === undefined ? request.declaration : restated(before, request.declaration);
   const failure = await loadForOthers(home, session);
   if (failure !== undefined) {
     request.answered(failure);
@@ -116,7 +116,7 @@ async function attachOnce(
   if (home.session(session.id) !== session) return 'Again';
   // Its server may have been lost since: what others do with it goes on first.
   if (session.isLost && isNeeded(session)) return 'Again';
-  const declared = JSON.stringify([...others.filter((each) => each !== before), declaration]).length;
+  const declared = JSON.stringify([...others, declaration]).length;
   if (declared > home.limits.declarationLength) {
     return refuse({ kind: 'TooMany', why: tooLong(home.limits.declarationLength) });
   }
@@ -124,7 +124,7 @@ async function attachOnce(
   // What comes now is for it after what it has missed.
   if (request.taken !== undefined) session.delivery.hold(client);
   request.begun(session);
-  const params = attachParams(declaration, others);
+  const params = attachParams(request.declaration, others, declaration);
   const answer = await attachOnServer(home, session, client, request, params, model, repeats < REPEATS);
   if (answer === 'Attached') {
     if (before === undefined && request.taken === undefined) void bringUp(home, session, client);
