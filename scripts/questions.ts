@@ -45,7 +45,8 @@ with another one fails a test until somebody has decided about it.
 - **Where several users share a session** (\`spec.collaboration.turns\` of its CopilotSession), what a person decides is offered to the clients of the user whose turn asks. The others get it when none of
   these is there that said that it answers, or after ${FIRST_ASKED_SECONDS} seconds without an answer ([why](adr/0059-several-users.md)).
 - **A turn that is aborted takes its questions with it**: what nobody was asked is answered at once, the rest when the turn has ended.
-- A call of a client's tool or command is offered to one client: the last that declared it, and the one before it when that one is gone.
+- A call of a client's tool or command is offered to one client: the last that declared it, and the one before it when that one is gone. A command that
+  nobody who is attached has fails at once: servers keep those of clients that have left, and no declaration takes them back.
 
 ## How long a question is open
 

@@ -51,6 +51,8 @@ export interface WaitKind {
   readonly audience: 'All' | 'One';
   /** Whether a person decides it: that of the turn first, where several users share a session. */
   readonly isForPerson?: true;
+  /** Whether it is answered at once while clients are attached of whom nobody has it: it waits for one that left only if it had been given to it. */
+  readonly isForPresent?: true;
   /** What declares it, for `One`. */
   readonly list?: 'tools' | 'commands';
   /** The field of the event's data with the name that is declared. */
@@ -85,7 +87,11 @@ export function endsWait(type: string): boolean {
 
 function waitKindOf([, , audience, attendedBy, lifetime, reason, [method, params], twin]: EventLine): WaitKind {
   const denial = { method, params };
-  if (audience !== 'All') return { audience: 'One', list: audience[0], name: audience[1], lifetime, denial };
+  if (audience !== 'All') {
+    const [list, name] = audience;
+    // Servers keep the commands of a client that has left, of which no declaration can take them back.
+    return { audience: 'One', list, name, lifetime, denial, ...(list === 'commands' && { isForPresent: true }) };
+  }
   return {
     audience,
     lifetime,

@@ -52,6 +52,10 @@ export class Waits {
     const wait = kind && this.#opened(requestId, type, kind, data, body);
     if (kind === undefined || wait === undefined) return undefined;
     if (kind.audience === 'One') wait.offeredTo = this.#lastThatDeclared(wait);
+    if (kind.isForPresent === true && wait.offeredTo === undefined && this.#isAnyoneThere) {
+      this.#giveUp(requestId, wait);
+      return 'Nobody';
+    }
     if (kind.isForPerson === true) {
       const { turnUser, setAlone } = this.#options;
       wait.alone.begin(this.#able(wait), turnUser(), () => setAlone(() => this.#offerOthers(wait)));
@@ -245,6 +249,10 @@ export class Waits {
     if (wait.twin !== undefined) return twins.deny(wait.twin);
     observer.unattended(wait.type);
     deny(requestId, wait.kind);
+  }
+
+  get #isAnyoneThere(): boolean {
+    return [...this.#options.attached()].length > 0;
   }
 
   /** Whether somebody is there who has said that it answers such. */

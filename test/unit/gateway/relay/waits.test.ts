@@ -129,6 +129,33 @@ describe.each(lines)('%s', (type, completed, by, method) => {
   });
 });
 
+describe('a command of a client', () => {
+  const mine = { commands: [{ name: 'mine' }] };
+  const METHOD = 'session.commands.handlePendingCommand';
+
+  it('that nobody of those who are there has is answered at once: its client has left, and the server does not know it', () => {
+    const at = new World();
+    const other = at.attach({ commands: [{ name: 'other' }] });
+    at.ask('command.execute', { commandName: 'mine' });
+    expect(at.denied).toEqual([METHOD]);
+    expect(other.offered).toEqual([]);
+    expect(at.waits.size).toBe(0);
+  });
+
+  it('is held while nobody is there at all, or when its client has left with it', async () => {
+    const at = new World();
+    at.ask('command.execute', { commandName: 'mine' });
+    const client = at.attach(mine);
+    at.attach();
+    at.attached.delete(client);
+    at.waits.leave(client);
+    expect(at.denied).toEqual([]);
+    expect(at.attach(mine).offered).toEqual(['command.execute']);
+    await at.late();
+    expect(at.denied).toEqual([]);
+  });
+});
+
 it('what was said after a deadline began counts when it ends', async () => {
   const at = new World();
   at.attach();
