@@ -45,8 +45,9 @@ with another one fails a test until somebody has decided about it.
 - **Where several users share a session** (\`spec.collaboration.turns\` of its CopilotSession), what a person decides is offered to the clients of the user whose turn asks. The others get it when none of
   these is there that said that it answers, or after ${FIRST_ASKED_SECONDS} seconds without an answer ([why](adr/0059-several-users.md)).
 - **A turn that is aborted takes its questions with it**: what nobody was asked is answered at once, the rest when the turn has ended.
-- A call of a client's tool or command is offered to one client: the last that declared it, and the one before it when that one is gone. A command that
-  nobody who is attached has fails at once: servers keep those of clients that have left, and no declaration takes them back.
+- A call of a client's tool or command is offered to one client: the last that declared it, and the one before it when that one is gone.
+- **What a call of a client waits for, a command or \`session.ui.elicitation\`, is for those who are there**: a server takes no client that attaches until it is answered. So it is denied as soon as no client is attached
+  that answers it, and clients that attach wait for its end ([why](adr/0053-what-servers-ask.md)).
 
 ## How long a question is open
 

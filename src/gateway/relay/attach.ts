@@ -53,20 +53,27 @@ export interface AttachRequest {
  * context and the same journal.
  */
 export async function attach(home: Home, client: SessionClient, request: AttachRequest): Promise<void> {
-  const { sessionId } = request;
-  const session = home.sessionFor(sessionId);
-  const isDone = await session.exclusively(async () => {
-    for (let repeats = 0; ; repeats += 1) {
-      // It may have been unloaded or deleted, and forgotten, while this waited.
-      const current = home.sessionFor(sessionId);
-      if (current !== session) {
-        await attach(home, client, request);
-        return true;
-      }
-      if ((await attachOnce(home, client, session, request, repeats)) === 'Done') return true;
-    }
-  }, client.gone);
-  if (isDone !== true) request.answered(clientGone());
+  for (;;) {
+    const session = home.sessionFor(request.sessionId);
+    // Not in its turn: what waits for that, such as a drain, must not wait for a client.
+    if (session.asking.isOpen) await session.asking.none();
+    const outcome = await session.exclusively(() => attachInTurn(home, client, session, request), client.gone);
+    if (outcome === undefined) return request.answered(clientGone());
+    if (outcome === 'Done') return;
+  }
+}
+
+async function attachInTurn(
+  home: Home,
+  client: SessionClient,
+  session: Session,
+  request: AttachRequest,
+): Promise<'Done' | 'Again'> {
+  for (let repeats = 0; ; repeats += 1) {
+    // It may have been unloaded or deleted, and forgotten, while this waited.
+    if (home.sessionFor(request.sessionId) !== session || session.asking.isOpen) return 'Again';
+    if ((await attachOnce(home, client, session, request, repeats)) === 'Done') return 'Done';
+  }
 }
 
 /** `repeats`: how often servers were lost that were asked for it, which may have attached it. */
@@ -252,6 +259,7 @@ async function attachOnServer(
       withSettings(withModel(sent, { ...told, ...own, sessionId }, login), settings, wasLoaded),
       done,
     );
+  if (session.asking.isOpen) return 'Again';
   send(method, (answer) => {
     // The list had it, but it cannot be loaded: a session without a turn is a mere directory.
     if (isCreate && resume && isUnloaded(answer)) send('session.create', (made) => prepared(made, 'session.create'));

@@ -51,8 +51,8 @@ export interface WaitKind {
   readonly audience: 'All' | 'One';
   /** Whether a person decides it: that of the turn first, where several users share a session. */
   readonly isForPerson?: true;
-  /** Whether it is answered at once while clients are attached of whom nobody has it: it waits for one that left only if it had been given to it. */
-  readonly isForPresent?: true;
+  /** Whether a call of a client waits for it, so that the server takes no client that attaches: it is for those who are there. */
+  readonly isOfCall?: true;
   /** What declares it, for `One`. */
   readonly list?: 'tools' | 'commands';
   /** The field of the event's data with the name that is declared. */
@@ -77,7 +77,7 @@ export function waitOf(type: string, data: Readonly<Record<string, unknown>>): W
   // What a client has asked by a call is a part of no turn, though an agent or an MCP server asks by the same event.
   const isAsked =
     type === 'elicitation.requested' && data['elicitationSource'] === undefined && data['toolCallId'] === undefined;
-  return kind !== undefined && isAsked ? { ...kind, lifetime: 'Call' } : kind;
+  return kind !== undefined && isAsked ? { ...kind, lifetime: 'Call', isOfCall: true } : kind;
 }
 
 /** Whether an event says that something which the session waited for has been answered. */
@@ -89,8 +89,7 @@ function waitKindOf([, , audience, attendedBy, lifetime, reason, [method, params
   const denial = { method, params };
   if (audience !== 'All') {
     const [list, name] = audience;
-    // Servers keep the commands of a client that has left, of which no declaration can take them back.
-    return { audience: 'One', list, name, lifetime, denial, ...(list === 'commands' && { isForPresent: true }) };
+    return { audience: 'One', list, name, lifetime, denial, ...(list === 'commands' && { isOfCall: true }) };
   }
   return {
     audience,

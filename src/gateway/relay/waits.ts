@@ -52,10 +52,6 @@ export class Waits {
     const wait = kind && this.#opened(requestId, type, kind, data, body);
     if (kind === undefined || wait === undefined) return undefined;
     if (kind.audience === 'One') wait.offeredTo = this.#lastThatDeclared(wait);
-    if (kind.isForPresent === true && wait.offeredTo === undefined && this.#isAnyoneThere) {
-      this.#giveUp(requestId, wait);
-      return 'Nobody';
-    }
     if (kind.isForPerson === true) {
       const { turnUser, setAlone } = this.#options;
       wait.alone.begin(this.#able(wait), turnUser(), () => setAlone(() => this.#offerOthers(wait)));
@@ -231,6 +227,7 @@ export class Waits {
   /** Runs the deadline exactly while nobody can answer. */
   #setDeadline(requestId: string, wait: Wait): void {
     if (this.#isAttended(wait)) this.#stopDeadline(wait);
+    else if (wait.kind.isOfCall === true) this.#giveUp(requestId, wait);
     else wait.deadline ??= this.#options.setDeadline(() => this.#giveUp(requestId, wait));
   }
 
@@ -249,10 +246,6 @@ export class Waits {
     if (wait.twin !== undefined) return twins.deny(wait.twin);
     observer.unattended(wait.type);
     deny(requestId, wait.kind);
-  }
-
-  get #isAnyoneThere(): boolean {
-    return [...this.#options.attached()].length > 0;
   }
 
   /** Whether somebody is there who has said that it answers such. */
