@@ -7,7 +7,7 @@ import { isObject } from '../src/copilot/index.ts';
 import { CopilotServer } from '../test/support/copilot-server.ts';
 import { BINDING_TOKEN, GatewayInProcess } from '../test/support/gateway.ts';
 import { SharedBench } from '../test/support/shared-bench.ts';
-import { Caller } from './lib/caller.ts';
+import { Caller } from './lib/lost-server.ts';
 import { RECORDED_SESSION } from './lib/recorded-turn.ts';
 import { against, type BenchResult, type Figure } from './lib/result.ts';
 import { median } from './lib/statistics.ts';

@@ -2,7 +2,7 @@
  * Chats with a tenant's server as an application does, from outside the cluster: with the binding Secret, and
  * `kubectl port-forward` in place of a pod.
  *
- *   node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] [--as SERVICEACCOUNT] TENANT PROMPT
+ *   node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] [--as SERVICEACCOUNT [--user USER]] [--through POD] TENANT PROMPT
  *   node scripts/chat.ts [-n NAMESPACE] --follow ID TENANT
  */
 import { execFileSync } from 'node:child_process';
@@ -25,12 +25,16 @@ async function main(): Promise<void> {
       follow: { type: 'string' },
       // A ServiceAccount of the tenant's namespace, in place of the binding credential.
       as: { type: 'string' },
+      // For whom the ServiceAccount acts.
+      user: { type: 'string' },
+      // A pod of the gateway, in place of any.
+      through: { type: 'string' },
     },
   });
   const [tenant, prompt] = positionals;
   if (tenant === undefined || (prompt === undefined && values.follow === undefined))
     throw new Error(
-      'usage: node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID | --follow ID] [--as SERVICEACCOUNT] TENANT [PROMPT]',
+      'usage: node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID | --follow ID] [--as SERVICEACCOUNT [--user USER]] [--through POD] TENANT [PROMPT]',
     );
 
   const secret = ['get', 'secret', `${tenant}-binding`, '--namespace', values.namespace, '--output', 'json'];
@@ -40,12 +44,14 @@ async function main(): Promise<void> {
   if (values.as !== undefined) {
     const create = ['create', 'token', values.as, '--namespace', values.namespace, `--audience=${GATEWAY_AUDIENCE}`];
     const token = execFileSync(kubectl, create, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
-    binding.token = `${values.namespace}/${tenant}:${token}`;
+    const user = values.user === undefined ? '' : `/${encodeURIComponent(values.user)}`;
+    binding.token = `${values.namespace}/${tenant}${user}:${token}`;
   }
 
   // The host is <service>.<namespace>.svc, which only pods resolve. The gateway is in another namespace than the tenant.
   const [service = '', namespace = values.namespace] = binding.host.split('.');
-  await using forward = await portForward(kubectl, namespace, `service/${service}`, binding.port);
+  const target = values.through === undefined ? `service/${service}` : `pod/${values.through}`;
+  await using forward = await portForward(kubectl, namespace, target, binding.port);
   const forwarded = { ...binding, host: '127.0.0.1', port: forward.port };
   if (values.follow !== undefined) {
     console.log(`${await follow(forwarded, values.follow)}\n(session ${values.follow}, in the middle of its turn)`);

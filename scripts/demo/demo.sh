@@ -155,6 +155,32 @@ is_refused() {
   grep -o AUTHENTICATION_FAILED <<<"$answer" | head -1
 }
 
+apply_users() {
+  "$KUBECTL" apply --namespace "$NAMESPACE" --filename scripts/demo/users.yaml
+  "$KUBECTL" wait --namespace "$NAMESPACE" --for=condition=Ready copilotsession/pair --timeout=60s
+}
+# Each user is at a replica of the gateway of their own.
+replica() {
+  "$KUBECTL" get pods --namespace "$SYSTEM_NAMESPACE" --selector app.kubernetes.io/component=gateway \
+    --field-selector status.phase=Running --sort-by .metadata.name --output "jsonpath={.items[$1].metadata.name}"
+}
+chat_for() {
+  local user=$1 gateway=$2
+  shift 2
+  make --no-print-directory chat SERVICE_ACCOUNT=app "FOR=$user" "THROUGH=$(replica "$gateway")" "$@"
+}
+# A prompt of bob while alice has a turn: the reason of the refusal.
+interrupted_by_bob() {
+  local before alice answer
+  before=$(requests)
+  chat_for alice 0 SESSION=pair "PROMPT=Count to twenty" &
+  alice=$!
+  wait_for_request "$before"
+  answer=$(chat_for bob 1 RESUME=pair "PROMPT=May I?" 2>&1) && return 1
+  printf '\n> May I? (bob)\n%s\n' "$(grep -o 'the session is in use by [^\"]*' <<<"$answer" | head -1)"
+  wait "$alice"
+}
+
 wait_until_idle() {
   "$KUBECTL" wait --namespace "$NAMESPACE" --for=jsonpath='{.status.phase}'=Idle copilotsession/review --timeout=90s
   "$KUBECTL" wait --namespace "$NAMESPACE" --for=jsonpath='{.status.usage.turns}' copilotsession/review --timeout=90s
@@ -224,6 +250,14 @@ say "somebody without the right to connect is refused by the gateway:"
 step "create the ServiceAccount stranger" create_stranger
 printf '\n> Let me in\n'
 is_refused "Let me in"
+
+say "two users on one session, each at another replica of the gateway: who has the turn is not interrupted:"
+step "apply the users alice and bob, and their CopilotSession pair" apply_users
+printf '\n> Count to twenty (alice)\n'
+interrupted_by_bob
+printf '\n> And now? (bob)\n'
+chat_for bob 1 RESUME=pair "PROMPT=And now?"
+step "delete their session" "$KUBECTL" delete copilotsession pair --namespace "$NAMESPACE"
 
 say "a session as a resource, and its cleanup:"
 step "apply the CopilotSession review" apply_session

@@ -103,8 +103,10 @@ export async function applyPlan(
   // Last, so that servers do not wait for it.
   if (!cleanupFirst) await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
   const endedPods = await deleteEndedPods(writer, client, tenant, world.servers, plan.endedPods, signal);
-  const sweepFailures = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
-  const { refusals, waits, errors, conflicts, adopted, undone, retryAfterMs } = writer;
+  const sweeps = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
+  const { refusals, waits, errors, conflicts, adopted, undone } = writer;
+  const dues = [writer.retryAfterMs, sweeps.retryAfterMs].flatMap((due) => due ?? []);
+  const retryAfterMs = dues.length > 0 ? Math.min(...dues) : undefined;
   const written = { refusals, waits, errors, conflicts, adopted, undone, retryAfterMs };
   return {
     ...written,
@@ -114,7 +116,7 @@ export async function applyPlan(
     restarted,
     removed,
     endedPods,
-    sweepFailures,
+    sweepFailures: sweeps.failures,
     servers: new Map(servers),
   };
 }

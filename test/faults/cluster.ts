@@ -1,6 +1,7 @@
 /**
- * Plays the rest of a cluster beside a real API server, one small step at a time: the Deployment controller with its ReplicaSets, the
- * kubelet, the volume binder, the Job controller and the garbage collector. It finds pods that must not be on a volume together.
+ * Plays the rest of a cluster beside a real API server, one small step at a time, from what that shows its watches: the Deployment
+ * controller with its ReplicaSets, the kubelet, the volume binder, the Job controller and the garbage collector. It finds pods that must
+ * not be on a volume together.
  */
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
@@ -19,8 +20,9 @@ import { formatCleanupResult } from '../../src/resources/cleanup-result.ts';
 import { jobEnd } from '../../src/resources/job.ts';
 import type { FakeClock } from '../support/fake-clock.ts';
 import { endedJob } from '../support/jobs.ts';
-import { collectGarbage, everythingIn } from './garbage.ts';
-
+import type { Campaign } from './campaign.ts';
+import { collectGarbage } from './garbage.ts';
+import type { Mirror } from './mirror.ts';
 import type { Volumes } from './volumes.ts';
 
 const MERGE = 'application/merge-patch+json';
@@ -38,28 +40,27 @@ export class FakeCluster {
   /** What must never happen, and did. */
   readonly violations: string[] = [];
   readonly #client: Client;
+  readonly #mirror: Mirror;
   readonly #namespace: string;
   readonly #clock: FakeClock;
   readonly #volumes: Volumes;
   /** Pods that have been told to stop: they are gone a step later. */
   readonly #stopping = new Set<string>();
-  /** The number of deletions after which there was no garbage left. */
-  #collected = -1;
   #wrote = false;
   #pods = 0;
 
-  constructor(client: Client, namespace: string, clock: FakeClock, volumes: Volumes) {
+  constructor({ client, mirror }: Campaign, namespace: string, clock: FakeClock, volumes: Volumes) {
     this.#client = client;
+    this.#mirror = mirror;
     this.#namespace = namespace;
     this.#clock = clock;
     this.#volumes = volumes;
   }
 
-  /** One step of everything, of the garbage collector only after further `deletions`. False: there was nothing to do. */
-  async step(deletions: number): Promise<boolean> {
+  /** One step of everything. False: there was nothing to do. */
+  async step(): Promise<boolean> {
     this.#wrote = false;
-    const types = deletions === this.#collected ? PLAYED : undefined;
-    const everything = await everythingIn(this.#client, this.#namespace, types);
+    const everything = this.#mirror.objects(this.#namespace);
     const all = <T extends KubeObject>(type: ResourceType<T>): T[] =>
       everything.filter(([{ kind }]) => kind === type.kind).map(([, object]) => object as T);
     const [sets, pods, claims] = [all(ReplicaSet), all(Pod), all(PersistentVolumeClaim)];
@@ -72,10 +73,7 @@ export class FakeCluster {
       await this.#stepDeployment(deployment, own, pods);
     }
     for (const job of all(Job)) await this.#stepJob(job, pods, claims);
-    if (types === undefined) {
-      if (await collectGarbage(this.#client, everything)) this.#wrote = true;
-      else this.#collected = deletions;
-    }
+    if (await collectGarbage(this.#client, everything)) this.#wrote = true;
     return this.#wrote;
   }
 
@@ -122,9 +120,7 @@ export class FakeCluster {
     const claim = claims.find(({ metadata }) => metadata.name === server);
     if (server === undefined || pod.status?.phase !== 'Pending' || claim?.status?.phase !== 'Bound') return;
     const tenant = labels?.[Label.tenant] ?? '';
-    const secret = await ignoreNotFound(
-      this.#client.get(Secret, { namespace: this.#namespace, name: `${tenant}-token` }),
-    );
+    const secret = this.#mirror.get(Secret, { namespace: this.#namespace, name: `${tenant}-token` });
     if (secret === undefined) return;
     const token = Buffer.from(secret.data?.['token'] ?? '', 'base64').toString();
     this.#pods += 1;

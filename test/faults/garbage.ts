@@ -21,31 +21,28 @@ import { nameOf, type KubeObject } from '../../src/kube/types/types.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 
-/** The types that an operator, or the cluster for it, creates objects of. */
-export const childTypes = (): ResourceType[] =>
-  [
-    ConfigMap,
-    CronJob,
-    Deployment,
-    Job,
-    NetworkPolicy,
-    PersistentVolumeClaim,
-    Pod,
-    PodDisruptionBudget,
-    ReplicaSet,
-    Secret,
-    Service,
-    ServiceAccount,
-  ] as ResourceType[];
+/** The types of the resources of users, and those that an operator, or the cluster for it, creates objects of. */
+export const FOLLOWED = [
+  CopilotTenant,
+  CopilotSession,
+  ConfigMap,
+  CronJob,
+  Deployment,
+  Job,
+  NetworkPolicy,
+  PersistentVolumeClaim,
+  Pod,
+  PodDisruptionBudget,
+  ReplicaSet,
+  Secret,
+  Service,
+  ServiceAccount,
+] as readonly ResourceType[];
 
-/** Everything in a namespace: the resources of users and what was created for them; or what there is of these types. */
-export async function everythingIn(
-  client: Client,
-  namespace: string,
-  types = [CopilotTenant, CopilotSession, ...childTypes()] as readonly ResourceType[],
-): Promise<[ResourceType, KubeObject][]> {
+/** Everything in a namespace, asked of the API server. */
+export async function everythingIn(client: Client, namespace: string): Promise<[ResourceType, KubeObject][]> {
   const lists = await Promise.all(
-    types.map(async (type) => {
+    FOLLOWED.map(async (type) => {
       const { items } = await client.listAll(type, { namespace });
       return items.map((object): [ResourceType, KubeObject] => [type, object]);
     }),
@@ -73,4 +70,19 @@ export async function collectGarbage(client: Client, objects: readonly [Resource
     }),
   );
   return garbage.length > 0;
+}
+
+/** Deletes everything at once, whatever holds it: the namespace of a life that is over. */
+export async function deleteAll(client: Client, objects: readonly [ResourceType, KubeObject][]): Promise<void> {
+  await Promise.all(
+    objects.map(async ([type, object]) => {
+      const ref = nameOf(object);
+      const { uid = '', finalizers = [] } = object.metadata;
+      if (finalizers.length > 0) {
+        const patch = { metadata: { uid, finalizers: null } };
+        await ignoreNotFound(client.patch(type, ref, patch, { contentType: 'application/merge-patch+json' }));
+      }
+      await ignoreNotFound(client.delete(type, ref, { uid, gracePeriodSeconds: 0, propagationPolicy: 'Background' }));
+    }),
+  );
 }

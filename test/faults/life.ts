@@ -1,6 +1,7 @@
 /** The life of a tenant and its sessions: what users do, one step after the other, and when each step is done. */
 import { COPILOT_TENANT, API_VERSION } from '../../src/api/names.ts';
 import { PersistentVolumeClaim, Secret, Service } from '../../src/kube/types/builtins.ts';
+import type { ResourceType } from '../../src/kube/types/resource.ts';
 import type { Condition } from '../../src/kube/types/types.ts';
 import { findCondition } from '../../src/kube/write/conditions.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
@@ -13,7 +14,7 @@ export interface Step {
   readonly name: string;
   readonly act: (world: FaultWorld) => Promise<void>;
   /** What is missing until the step is done; undefined: nothing. Beside that, everything must be as its status says. */
-  readonly missing?: (world: FaultWorld) => Promise<string | undefined>;
+  readonly missing?: (world: FaultWorld) => string | undefined;
   /** How soon it must be done, in ms of the world. */
   readonly withinMs?: number;
 }
@@ -57,6 +58,7 @@ export const LIFE: readonly Step[] = [
       await world.create(CopilotSession, session(world, 'beta', {}));
       await world.create(CopilotSession, session(world, 'gamma', { deletionPolicy: 'Retain' }));
     },
+    missing: (world) => counted(world, 4),
   },
   { name: 'update', act: (world) => world.patch(CopilotTenant, ACME, { spec: { server: { image: UPDATED_IMAGE } } }) },
   { name: 'scale-up', act: (world) => world.patch(CopilotTenant, ACME, { spec: { replicas: 2 } }) },
@@ -68,7 +70,7 @@ export const LIFE: readonly Step[] = [
   {
     name: 'delete-session',
     act: (world) => world.delete(CopilotSession, 'alpha'),
-    missing: (world) => gone(world, CopilotSession, 'alpha'),
+    missing: (world) => gone(world, CopilotSession, 'alpha') ?? counted(world, 3),
   },
   { name: 'suspend', act: (world) => world.patch(CopilotTenant, ACME, { spec: { suspend: true } }) },
   {
@@ -76,7 +78,11 @@ export const LIFE: readonly Step[] = [
     act: (world) => world.delete(CopilotSession, 'beta'),
     missing: (world) => gone(world, CopilotSession, 'beta'),
   },
-  { name: 'resume', act: (world) => world.patch(CopilotTenant, ACME, { spec: { suspend: false } }) },
+  {
+    name: 'resume',
+    act: (world) => world.patch(CopilotTenant, ACME, { spec: { suspend: false } }),
+    missing: (world) => counted(world, 2),
+  },
   {
     // Last of what waits: the API server dates deletions by its own clock, and a deletion has a deadline.
     name: 'expire',
@@ -85,17 +91,17 @@ export const LIFE: readonly Step[] = [
       await world.create(CopilotSession, session(world, 'delta', { ttl: '2m' }));
     },
     // Its time to live is short, so that it ends by itself.
-    missing: async (world) => {
-      const { phase } = (await world.get(CopilotSession, 'delta'))?.status ?? {};
-      return phase === 'Expired' ? undefined : `session delta is ${phase}`;
+    missing: (world) => {
+      const { phase } = world.get(CopilotSession, 'delta')?.status ?? {};
+      return phase === 'Expired' ? counted(world, 2) : `session delta is ${phase}`;
     },
   },
   {
     // The sessions that were deleted have left files behind.
     name: 'sweep',
     act: async () => undefined,
-    missing: async (world) => {
-      const claims = await world.list(PersistentVolumeClaim);
+    missing: (world) => {
+      const claims = world.list(PersistentVolumeClaim);
       const requested = claims.find(({ metadata }) => metadata.annotations?.[SWEEP_ANNOTATION] !== undefined);
       return requested === undefined ? undefined : `the sweep of ${requested.metadata.name}`;
     },
@@ -108,21 +114,21 @@ export const LIFE: readonly Step[] = [
       await world.delete(Service, 'acme-0');
       await world.patch(CopilotSession, 'gamma', { spec: { participants: ['dave'] } });
     },
-    missing: async (world) => ((await world.get(Service, 'acme-0')) === undefined ? 'Service acme-0' : undefined),
+    missing: (world) => (world.get(Service, 'acme-0') === undefined ? 'Service acme-0' : undefined),
     withinMs: AT_ONCE_MS,
   },
   {
     name: 'delete-tenant',
     act: (world) => world.delete(CopilotTenant, ACME),
-    missing: async (world) => (await gone(world, CopilotTenant, ACME)) ?? gone(world, Secret, 'acme-binding'),
+    missing: (world) => gone(world, CopilotTenant, ACME) ?? gone(world, Secret, 'acme-binding'),
   },
   { name: 'recreate', act: (world) => world.create(CopilotTenant, acme(world)) },
   { name: 'end', act: (world) => world.expectSteady(STEADY_MS) },
 ];
 
 /** What is missing until every status is of its spec and says that nothing is going on. */
-export async function unsettled(world: FaultWorld): Promise<string | undefined> {
-  const objects = [...(await world.list(CopilotTenant)), ...(await world.list(CopilotSession))];
+export function unsettled(world: FaultWorld): string | undefined {
+  const objects = [...world.list(CopilotTenant), ...world.list(CopilotSession)];
   for (const { kind, metadata, status } of objects) {
     const name = `${kind} ${metadata.name}`;
     const conditions: Condition[] = status?.conditions ?? [];
@@ -138,12 +144,14 @@ export async function unsettled(world: FaultWorld): Promise<string | undefined> 
   return undefined;
 }
 
-async function gone(
-  world: FaultWorld,
-  type: Parameters<FaultWorld['get']>[0],
-  name: string,
-): Promise<string | undefined> {
-  return (await world.get(type, name)) === undefined ? undefined : `${type.kind} ${name} still exists`;
+function gone(world: FaultWorld, type: ResourceType, name: string): string | undefined {
+  return world.get(type, name) === undefined ? undefined : `${type.kind} ${name} still exists`;
+}
+
+/** The statistics of the tenant's sessions are written a while after everything else. */
+function counted(world: FaultWorld, sessions: number): string | undefined {
+  const total = world.get(CopilotTenant, ACME)?.status?.sessions?.total;
+  return total === sessions ? undefined : `the tenant has ${total} sessions instead of ${sessions}`;
 }
 
 const acme = (world: FaultWorld): object =>

@@ -2,12 +2,12 @@
 import { Secret } from '../../src/kube/types/builtins.ts';
 import type { KubeObject } from '../../src/kube/types/types.ts';
 import type { Fault, Match, ProxiedRequest } from '../support/fault-proxy.ts';
-import type { TenantApi } from '../support/tenant-api.ts';
-import { everythingIn } from './garbage.ts';
+import type { Campaign } from './campaign.ts';
 import { CALM, FOREIGN, LIFE, type Step, unsettled } from './life.ts';
 import { breakOf, type Plan, WATCHED } from './plans.ts';
-import { differencesOf, isOfSweep, mask, type Snapshot, snapshotOf } from './snapshot.ts';
-import { FaultWorld, isWrite, Violation } from './world.ts';
+import { differencesOf, isOfSweep, mask, type Snapshot, versionsOf } from './snapshot.ts';
+import { FaultWorld, Violation } from './world.ts';
+import { isWrite } from './writes.ts';
 
 /** What a life came to. */
 export interface Life {
@@ -23,14 +23,16 @@ export interface Life {
 const LATE_MS = 20_000;
 /** Longer than the pinger takes to ask every server, in ms of the world. */
 const SETTLED_MS = 15_000;
+/** How much later statistics of sessions may be: they are asked for every 30 s and written every 20 s; ms of the world. */
+const WRITTEN_MS = 60_000;
 /** Longer than a call waits by itself, in which it would count as a request under way. */
 const RETRY_AFTER_S = 20;
 /** Values that must not change as long as their owner lives. */
 const TOKEN = 'acme-token';
 
 /** One life; `reference` is the one without a fault, and undefined for itself. Throws a Violation. */
-export async function live(api: TenantApi, plan?: Plan, reference?: Life): Promise<Life> {
-  await using world = await FaultWorld.open(api);
+export async function live(campaign: Campaign, plan?: Plan, reference?: Life): Promise<Life> {
+  await using world = await FaultWorld.open(campaign);
   const snapshots: Record<string, Snapshot> = {};
   let token: string | undefined;
   let beside: Record<string, string> = {};
@@ -44,21 +46,22 @@ export async function live(api: TenantApi, plan?: Plan, reference?: Life): Promi
       // A process that has just started reports what it knew before, until its first ping of each server.
       await world.advance(SETTLED_MS);
       await judge(world);
-      token = await sameToken(world, token);
-      if (Object.keys(beside).length === 0) beside = await versionsBeside(world);
-      const snapshot = {
-        ...(await snapshotOf(world.client, world.namespace)),
-        sessions: await world.sessionsOnVolumes(),
-      };
+      token = sameToken(world, token);
+      if (Object.keys(beside).length === 0) beside = versionsBeside(world);
+      const expected = reference?.snapshots[step.name];
+      if (expected !== undefined && differencesOf(expected, world.snapshot()).length > 0)
+        await world.advance(WRITTEN_MS);
+      const snapshot = world.snapshot();
       snapshots[step.name] = snapshot;
-      const different = reference === undefined ? [] : differencesOf(reference.snapshots[step.name], snapshot);
+      const different = expected === undefined ? [] : differencesOf(expected, snapshot);
       if (different.length > 0) throw new Violation(`another state than without a fault:\n${different.join('\n')}`);
     } catch (error) {
-      if (error instanceof Error) error.message = `step ${step.name}: ${error.message}`;
+      if (error instanceof Error) error.message = `step ${step.name}${placeOf(plan, world)}: ${error.message}`;
       throw error;
     }
   }
-  expectNone(differencesOf(beside, await versionsBeside(world)), 'an object beside the tenant was changed');
+  await world.compareWithLists();
+  expectNone(differencesOf(beside, versionsBeside(world)), 'an object beside the tenant was changed');
   const counts = countsOf(world.journal);
   if (reference !== undefined) {
     expectNone(differencesOf(reference.counts, counts), 'other creations and deletions than without a fault');
@@ -68,7 +71,7 @@ export async function live(api: TenantApi, plan?: Plan, reference?: Life): Promi
 
 async function take(world: FaultWorld, { act, missing, withinMs }: Step): Promise<void> {
   await act(world);
-  await world.settle(async () => (await missing?.(world)) ?? unsettled(world), withinMs);
+  await world.settle(() => missing?.(world) ?? unsettled(world), withinMs);
 }
 
 async function takeFaulty(world: FaultWorld, step: Step, plan: Extract<Plan, { kind: 'watch' }>): Promise<void> {
@@ -100,6 +103,15 @@ async function takeFaulty(world: FaultWorld, step: Step, plan: Extract<Plan, { k
   // A watch that is silent is noticed after minutes.
   const { withinMs: _soon, ...patient } = step;
   await take(world, patient);
+}
+
+/** Which write a fault was at. */
+function placeOf(plan: Plan | undefined, { journal }: FaultWorld): string {
+  if (plan === undefined || plan.kind === 'watch') return '';
+  const found = journal.filter(isWrite)[plan.write - 1];
+  if (found === undefined) return ', before the fault';
+  const { verb, resource, name, created = name, subresource } = found;
+  return `, fault at ${[verb, resource, created, subresource].join(' ').trimEnd()}`;
 }
 
 function watchesOf(
@@ -134,8 +146,8 @@ async function judge(world: FaultWorld): Promise<void> {
 }
 
 /** The connection token; it is generated once in the life of a tenant. */
-async function sameToken(world: FaultWorld, before: string | undefined): Promise<string | undefined> {
-  const secret = await world.get(Secret, TOKEN);
+function sameToken(world: FaultWorld, before: string | undefined): string | undefined {
+  const secret = world.get(Secret, TOKEN);
   const token = secret?.data?.['token'];
   if (token !== undefined && before !== undefined && token !== before)
     throw new Violation('the connection token was generated again');
@@ -143,25 +155,22 @@ async function sameToken(world: FaultWorld, before: string | undefined): Promise
 }
 
 /** The versions of all that the life does not touch. */
-async function versionsBeside(world: FaultWorld): Promise<Record<string, string>> {
+function versionsBeside(world: FaultWorld): Record<string, string> {
   const isBeside = ({ metadata: { name } }: KubeObject): boolean => name === FOREIGN || name.startsWith(CALM);
-  const objects = await everythingIn(world.client, world.namespace);
-  return Object.fromEntries(
-    objects
-      .filter(([, object]) => isBeside(object))
-      .map(([{ kind }, { metadata }]) => [
-        `${kind} ${metadata.name}`,
-        `${metadata.uid} at ${metadata.resourceVersion}`,
-      ]),
-  );
+  return versionsOf(world.objects().filter(([, object]) => isBeside(object)));
 }
 
+/** A deletion that is asked for again, because the cache does not show it yet, changes nothing: what counts is how many objects were. */
 function countsOf(journal: readonly ProxiedRequest[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { verb, resource, name, answered = 0, created } of journal) {
+  const deleted = new Set<string>();
+  for (const { verb, resource, name, answered = 0, created, deleteOptions = '' } of journal) {
     const done = (verb === 'create' || verb === 'delete') && answered < 300 && answered > 0 && resource !== 'events';
     const of = verb === 'create' ? (created ?? '') : name;
     if (!done || isOfSweep(of)) continue;
+    const uid = /"uid":"([^"]+)"/.exec(deleteOptions)?.[1];
+    if (uid !== undefined && deleted.has(uid)) continue;
+    if (uid !== undefined) deleted.add(uid);
     const key = `${verb} ${resource} ${mask(of)}`;
     counts[key] = (counts[key] ?? 0) + 1;
   }

@@ -1,7 +1,6 @@
 /** The state of a namespace without what differs between two runs: identities, times, random values and counters of the API server. */
-import type { Client } from '../../src/kube/client/client.ts';
+import type { ResourceType } from '../../src/kube/types/resource.ts';
 import type { KubeObject } from '../../src/kube/types/types.ts';
-import { everythingIn } from './garbage.ts';
 
 /** By kind and name. */
 export type Snapshot = Record<string, unknown>;
@@ -43,8 +42,9 @@ export function isOfSweep(name: string): boolean {
   return /-sweep\d+(-|$)/.test(name);
 }
 
-export async function snapshotOf(client: Client, namespace: string): Promise<Snapshot> {
-  const objects = (await everythingIn(client, namespace)).filter(([, { metadata }]) => !isOfSweep(metadata.name));
+/** The state of a namespace in which there is this. */
+export function snapshotOf(found: readonly [ResourceType, KubeObject][], namespace: string): Snapshot {
+  const objects = found.filter(([, { metadata }]) => !isOfSweep(metadata.name));
   const masked = objects
     .filter(([{ kind }]) => kind !== 'Pod' && kind !== 'ReplicaSet')
     .map(([{ kind }, object]): [string, unknown] => [
@@ -64,6 +64,16 @@ export function differencesOf(expected: unknown, found: unknown, path = ''): str
   }
   const [want, have] = [JSON.stringify(expected), JSON.stringify(found)];
   return want === have ? [] : [`${path}: ${have ?? 'absent'} instead of ${want ?? 'absent'}`.slice(0, 400)];
+}
+
+/** By kind and name, which object in which version there is. */
+export function versionsOf(objects: readonly [ResourceType, KubeObject][]): Record<string, string> {
+  return Object.fromEntries(
+    objects.map(([{ kind }, { metadata }]) => [
+      `${kind} ${metadata.name}`,
+      `${metadata.uid} at ${metadata.resourceVersion}`,
+    ]),
+  );
 }
 
 /** A name without the UIDs in it. */

@@ -4,26 +4,27 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from '../../src/kube/client/client.ts';
 import { Namespace, PersistentVolumeClaim, Pod } from '../../src/kube/types/builtins.ts';
-import { ignoreNotFound } from '../../src/kube/types/not-found.ts';
 import type { ResourceType } from '../../src/kube/types/resource.ts';
 import type { KubeObject } from '../../src/kube/types/types.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
-import { FaultProxy, type Fault, type Match, type ProxiedRequest } from '../support/fault-proxy.ts';
-import { connect } from '../support/kube.ts';
-import type { TenantApi } from '../support/tenant-api.ts';
+import type { Fault, Match, ProxiedRequest } from '../support/fault-proxy.ts';
+import type { Campaign } from './campaign.ts';
 import { FakeCluster } from './cluster.ts';
+import { deleteAll, everythingIn } from './garbage.ts';
 import { OperatorProcess } from './process.ts';
-import { differencesOf, snapshotOf } from './snapshot.ts';
+import { differencesOf, snapshotOf, versionsOf, type Snapshot } from './snapshot.ts';
 import { Volumes } from './volumes.ts';
+import { isEvent, isSpecWrite, isWrite } from './writes.ts';
 
 /** An oracle's finding. */
 export class Violation extends Error {
   override readonly name = 'Violation';
 }
 
-/** Real ms without a request or an event: everything on its way has arrived. Too short a time only makes the operator wait longer. */
+/** Real ms without a request or an event, after all events that are due: the operator has nothing to do. */
+const IDLE_MS = 3;
+/** The same where an event may still be on its way. Too short a time only makes the operator wait longer. */
 const QUIET_MS = 25;
 /** The longest time in which a step of the life must be done, in ms of the world: a silent watch is noticed after three minutes. */
 const CONVERGES_WITHIN_MS = 15 * 60_000;
@@ -34,28 +35,12 @@ const MAX_BUSY_MS = 60_000;
 /** Longest step of time, in ms. */
 const MAX_STEP_MS = 5_000;
 
-/** Whether a request changes the cluster. Events don't count: they are recorded by best effort. */
-export const isWrite = ({ verb, resource }: Pick<ProxiedRequest, 'verb' | 'resource'>): boolean =>
-  verb !== 'get' && verb !== 'list' && verb !== 'watch' && resource !== 'events';
-
-/** The rest of the cluster reads no status that the operator writes. */
-const isSpecWrite = (request: ProxiedRequest): boolean => isWrite(request) && request.subresource !== 'status';
-
-/** A deletion, or the removal of a finalizer, which the operator has on its own kinds only. */
-const mayLeaveGarbage = (request: ProxiedRequest): boolean =>
-  request.verb === 'delete' || (isSpecWrite(request) && request.resource.startsWith('copilot'));
-
-const isEvent = ({ verb, resource }: ProxiedRequest): boolean =>
-  verb !== 'get' && verb !== 'list' && verb !== 'watch' && resource === 'events';
-
 export class FaultWorld {
   readonly namespace = `faults-${randomBytes(4).toString('hex')}`;
-  readonly client: Client;
   readonly clock = new FakeClock(Date.now());
   readonly volumes = new Volumes(this.clock);
   readonly cluster: FakeCluster;
-  readonly #api: TenantApi;
-  readonly #close: () => Promise<void>;
+  readonly #campaign: Campaign;
   readonly #processes: OperatorProcess[] = [];
   #generation = 0;
   #crashed = false;
@@ -65,27 +50,30 @@ export class FaultWorld {
   /** How many of both there were when the rest of the cluster had nothing to do. */
   #seen = -1;
 
-  static async open(api: TenantApi): Promise<FaultWorld> {
-    const { client, transport } = connect(api.kubeconfig);
-    const world = new FaultWorld(api, client, () => transport.close());
+  static async open(campaign: Campaign): Promise<FaultWorld> {
+    const world = new FaultWorld(campaign);
     const metadata = { name: world.namespace };
-    await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata });
+    await campaign.client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata });
     await world.startProcess();
     return world;
   }
 
-  private constructor(api: TenantApi, client: Client, close: () => Promise<void>) {
-    this.#api = api;
-    this.client = client;
-    this.#close = close;
-    this.cluster = new FakeCluster(client, this.namespace, this.clock, this.volumes);
+  private constructor(campaign: Campaign) {
+    this.#campaign = campaign;
+    campaign.mirror.open(this.namespace);
+    this.cluster = new FakeCluster(campaign, this.namespace, this.clock, this.volumes);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     // It would wait for what needs time, such as the deadline of a request without a response, and none passes any more.
     this.process.die();
     await this.process.dispose();
-    await this.#close();
+    const { client, mirror } = this.#campaign;
+    await mirror.caughtUp();
+    // Thousands of lives would fill the memory of the API server, and the first hundred its addresses of Services.
+    await deleteAll(client, this.objects());
+    await mirror.caughtUp();
+    mirror.forget(this.namespace);
   }
 
   get process(): OperatorProcess {
@@ -101,9 +89,8 @@ export class FaultWorld {
 
   /** Starts a process, before whose requests these faults stand. */
   async startProcess(faults: readonly [Match, Fault][] = []): Promise<void> {
-    const proxy = await FaultProxy.start(this.#api.server);
+    const { proxy, kubeconfig } = await this.#campaign.proxy();
     for (const [match, fault] of faults) proxy.inject(match, fault);
-    const kubeconfig = this.#api.server.kubeconfig({ server: proxy.url });
     const generation = this.#generation++;
     this.#acted();
     this.#processes.push(
@@ -139,19 +126,19 @@ export class FaultWorld {
   /** A user's change. */
   async patch(type: ResourceType, name: string, patch: object): Promise<void> {
     const contentType = 'application/merge-patch+json';
-    await this.client.patch(type, this.ref(name), patch, { contentType, fieldManager: 'user' });
+    await this.#campaign.client.patch(type, this.ref(name), patch, { contentType, fieldManager: 'user' });
     this.#acted();
   }
 
   async create(type: ResourceType, object: object): Promise<void> {
-    await this.client.create(type, object as KubeObject);
+    await this.#campaign.client.create(type, object as KubeObject);
     this.#acted();
   }
 
   /** A user's deletion. */
   async delete(type: ResourceType, name: string): Promise<void> {
-    const { metadata } = await this.client.get(type, this.ref(name));
-    await this.client.delete(type, this.ref(name), { uid: metadata.uid ?? '', propagationPolicy: 'Background' });
+    const uid = this.get(type, name)?.metadata.uid ?? '';
+    await this.#campaign.client.delete(type, this.ref(name), { uid, propagationPolicy: 'Background' });
     this.#acted();
   }
 
@@ -159,21 +146,36 @@ export class FaultWorld {
     return { namespace: this.namespace, name };
   }
 
-  get<T extends KubeObject>(type: ResourceType<T>, name: string): Promise<T | undefined> {
-    return ignoreNotFound(this.client.get(type, this.ref(name)));
+  get<T extends KubeObject>(type: ResourceType<T>, name: string): T | undefined {
+    return this.#campaign.mirror.get(type, this.ref(name));
   }
 
-  async list<T extends KubeObject>(type: ResourceType<T>): Promise<T[]> {
-    return (await this.client.listAll(type, { namespace: this.namespace })).items;
+  list<T extends KubeObject>(type: ResourceType<T>): T[] {
+    return this.#campaign.mirror.list(type, this.namespace);
   }
 
-  async sessionsOnVolumes(): Promise<Record<string, string[]>> {
-    return this.volumes.sessions(await this.list(PersistentVolumeClaim));
+  /** Everything that there is. */
+  objects(): [ResourceType, KubeObject][] {
+    return this.#campaign.mirror.objects(this.namespace);
+  }
+
+  snapshot(): Snapshot {
+    const sessions = this.volumes.sessions(this.list(PersistentVolumeClaim));
+    return { ...snapshotOf(this.objects(), this.namespace), sessions };
+  }
+
+  /** What the watches show must be what the API server has: all verdicts are about that. */
+  async compareWithLists(): Promise<void> {
+    await this.#campaign.mirror.caughtUp();
+    const listed = versionsOf(await everythingIn(this.#campaign.client, this.namespace));
+    const different = differencesOf(listed, versionsOf(this.objects()));
+    if (different.length > 0) throw new Error(`the watches do not show what is listed:\n${different.join('\n')}`);
   }
 
   /** The newest resourceVersion of the cluster. */
   async resourceVersion(): Promise<string> {
-    return (await this.client.list(Pod, { namespace: this.namespace, limit: 1 })).resourceVersion;
+    const { client } = this.#campaign;
+    return (await client.list(Pod, { namespace: this.namespace, limit: 1 })).resourceVersion;
   }
 
   /** Something was changed that the operator will hear of in a moment. */
@@ -187,13 +189,13 @@ export class FaultWorld {
   }
 
   /** Lets everybody work, and time pass, until the goal is reached, later if a write gets a fault meanwhile; `why` says what is missing. */
-  async settle(goal: () => Promise<string | undefined>, withinMs = CONVERGES_WITHIN_MS): Promise<void> {
+  async settle(goal: () => string | undefined, withinMs = CONVERGES_WITHIN_MS): Promise<void> {
     const { proxy } = this.process;
     const faults = proxy.pendingFaults;
     const started = this.clock.monotonic();
     for (;;) {
       await this.#work();
-      const missing = await goal();
+      const missing = goal();
       if (missing === undefined) return;
       const limitMs = proxy.pendingFaults < faults ? CONVERGES_WITHIN_MS : withinMs;
       const endsAt = started + limitMs;
@@ -214,7 +216,7 @@ export class FaultWorld {
     const before = this.journal.length;
     const { proxy } = this.process;
     const faults = proxy.pendingFaults;
-    const state = await snapshotOf(this.client, this.namespace);
+    const state = this.snapshot();
     await this.advance(ms);
     // A tenant whose name is taken tries again: that is refused, and changes nothing.
     const writes = this.journal
@@ -229,7 +231,7 @@ export class FaultWorld {
     const found = writes.map(({ verb, resource, name, subresource }) =>
       [verb, resource, name, subresource].join(' ').trimEnd(),
     );
-    const changes = differencesOf(state, await snapshotOf(this.client, this.namespace));
+    const changes = differencesOf(state, this.snapshot());
     const what = `${writes.length} writes in the steady state: ${[...new Set(found)].join(', ')}`;
     throw new Violation([what, ...changes].join('\n'));
   }
@@ -242,13 +244,11 @@ export class FaultWorld {
     } while ((await this.#step()) || this.#crashed);
   }
 
-  /** The lists that the rest of the cluster looks at are most of the cost of a life, so it looks only when there is something new. */
+  /** The rest of the cluster looks only when there is something new. */
   async #step(): Promise<boolean> {
-    const { journal } = this;
-    const changes = this.#actions + journal.filter(isSpecWrite).length;
-    const deletions = this.#actions + journal.filter(mayLeaveGarbage).length;
+    const changes = this.#actions + this.journal.filter(isSpecWrite).length;
     if (changes === this.#seen) return false;
-    const worked = await this.cluster.step(deletions);
+    const worked = await this.cluster.step();
     if (worked) this.touch();
     else this.#seen = changes;
     return worked;
@@ -257,15 +257,30 @@ export class FaultWorld {
   /** Until time is all that the operator waits for, or it has crashed and no request of it is on its way. */
   async #quiet(): Promise<void> {
     const endsAt = performance.now() + MAX_BUSY_MS;
+    const { mirror } = this.#campaign;
     for (;;) {
       await settle();
-      if (this.#crashed) return sleep(QUIET_MS);
-      if (performance.now() > endsAt) throw new Violation(`still busy after ${MAX_BUSY_MS / 1000} s without a pause`);
       const { proxy, pending } = this.process;
-      if (pending > proxy.silenced) await sleep(2);
-      else if (performance.now() - Math.max(this.#changedAt, proxy.changedAt) < QUIET_MS) await sleep(4);
-      else return;
+      if (this.#crashed) {
+        await sleep(QUIET_MS);
+        return mirror.caughtUp();
+      }
+      if (performance.now() > endsAt) throw new Violation(`still busy after ${MAX_BUSY_MS / 1000} s without a pause`);
+      if (pending <= proxy.silenced && proxy.openingWatches === 0) {
+        await mirror.caughtUp();
+        const quietMs = performance.now() - Math.max(this.#changedAt, proxy.changedAt);
+        if (quietMs >= (this.#hasArrived() ? IDLE_MS : QUIET_MS)) return;
+      }
+      await sleep(1);
     }
+  }
+
+  /** Whether every watch of the operator that works has passed on all that has happened. */
+  #hasArrived(): boolean {
+    const { mirror } = this.#campaign;
+    return this.process.proxy.passedOn.every(([{ resource, query }, version]) => {
+      return version >= mirror.newest(this.namespace, resource, query.get('labelSelector') ?? '');
+    });
   }
 
   async #passTime(endsAt: number): Promise<void> {

@@ -14,7 +14,7 @@ from copilot import CopilotClient, RuntimeConnection
 from copilot.generated.rpc import PermissionDecisionApproveOnce
 
 ADDRESS, TOKEN, MODEL, SESSIONS = sys.argv[1:]
-SECONDS = 120
+SECONDS = 300
 
 
 async def permission(request, invocation):

@@ -83,8 +83,9 @@ export function finishReason(step: TextStep | ToolCallStep): string {
   return 'toolCall' in step ? 'tool_calls' : 'stop';
 }
 
-export function errorBody({ status, message }: ErrorStep['error']): object {
-  return { error: { message: message ?? `scripted error ${status}`, type: 'scripted_error', code: String(status) } };
+export function errorBody({ status, message, code }: ErrorStep['error']): object {
+  const said = message ?? `scripted error ${status}`;
+  return { error: { message: said, type: 'scripted_error', code: code ?? String(status) } };
 }
 
 function toolCallOf(head: AnswerHead, { toolCall }: ToolCallStep): object {

@@ -18,9 +18,9 @@ export interface ToolCallStep {
   toolCall: { name: string; arguments: Record<string, unknown> };
 }
 
-/** Refuses with this HTTP status and an OpenAI-style error body. */
+/** Refuses with this HTTP status and an OpenAI-style error body. Default of `code`: the status. */
 export interface ErrorStep {
-  error: { status: number; message?: string; retryAfterSeconds?: number };
+  error: { status: number; message?: string; code?: string; retryAfterSeconds?: number };
 }
 
 export type Step = TextStep | ToolCallStep | ErrorStep;
@@ -98,9 +98,10 @@ function parseStep(input: unknown, at: string): Step {
 }
 
 function parseError(error: Record<string, unknown>, at: string): ErrorStep['error'] {
-  known(error, at, ['status', 'message', 'retryAfterSeconds']);
+  known(error, at, ['status', 'message', 'code', 'retryAfterSeconds']);
   const parsed: ErrorStep['error'] = { status: integer(error['status'], `${at}.status`, 400, 599) };
   if (error['message'] !== undefined) parsed.message = string(error['message'], `${at}.message`);
+  if (error['code'] !== undefined) parsed.code = string(error['code'], `${at}.code`);
   if (error['retryAfterSeconds'] !== undefined)
     parsed.retryAfterSeconds = integer(error['retryAfterSeconds'], `${at}.retryAfterSeconds`, 0, 3600);
   return parsed;

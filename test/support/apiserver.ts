@@ -1,4 +1,4 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -59,8 +59,14 @@ export interface Backup {
 
 const READY_WITHIN_MS = 60_000;
 
-/** `flags` are further ones of kube-apiserver. */
-export async function startApiServer({ flags = [] }: { flags?: readonly string[] } = {}): Promise<ApiServer> {
+/** `flags` are further ones of kube-apiserver, `env` further variables of both processes. */
+export async function startApiServer({
+  flags = [],
+  env = {},
+}: {
+  flags?: readonly string[];
+  env?: Record<string, string>;
+} = {}): Promise<ApiServer> {
   const bin = binaries();
   const dir = mkdtempSync(join(tmpdir(), 'apiserver-'));
   const adminToken = 'admin-token-of-this-test';
@@ -70,7 +76,7 @@ export async function startApiServer({ flags = [] }: { flags?: readonly string[]
   const url = `https://127.0.0.1:${port}`;
   const dataDir = join(dir, 'etcd');
   const startEtcd = (): ChildProcess =>
-    run(dir, join(bin, 'etcd'), [
+    run(dir, env, join(bin, 'etcd'), [
       `--data-dir=${dataDir}`,
       `--listen-client-urls=${etcdUrl}`,
       `--advertise-client-urls=${etcdUrl}`,
@@ -84,7 +90,7 @@ export async function startApiServer({ flags = [] }: { flags?: readonly string[]
   let backups = 0;
 
   const start = async (): Promise<void> => {
-    server = run(dir, join(bin, 'kube-apiserver'), [
+    server = run(dir, env, join(bin, 'kube-apiserver'), [
       `--etcd-servers=${etcdUrl}`,
       '--bind-address=127.0.0.1',
       '--advertise-address=127.0.0.1',
@@ -233,10 +239,12 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-function run(dir: string, program: string, args: string[]): ChildProcess {
+function run(dir: string, more: Record<string, string>, program: string, args: string[]): ChildProcess {
   const log = openSync(logOf(dir, program), 'a');
   // Dies with this process, however that ends: a test run that is broken off must not leave an etcd behind.
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { cwd: dir, stdio: ['ignore', log, log] });
+  const env = { ...process.env, ...more };
+  const stdio: StdioOptions = ['ignore', log, log];
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { cwd: dir, env, stdio });
   closeSync(log);
   return child;
 }

@@ -117,7 +117,9 @@ export function itIsACoordinationStore(makeWorld: () => Promise<StoreWorld>): vo
       const [won, ...more] = results.filter(({ outcome }) => outcome === 'Won');
       expect(more).toEqual([]);
       expect(won?.record?.epoch).toBe(round);
-      expect(new Set(results.map(({ record }) => JSON.stringify(record)))).toEqual(new Set([JSON.stringify(won?.record)]));
+      expect(new Set(results.map(({ record }) => JSON.stringify(record)))).toEqual(
+        new Set([JSON.stringify(won?.record)]),
+      );
       seen = won?.record;
     }
   });
@@ -219,72 +221,6 @@ export function itIsACoordinationStore(makeWorld: () => Promise<StoreWorld>): vo
     expect((await listed(key.tenant)).size).toBe(0);
     expect((await listed(other.tenant)).size).toBe(1);
   }, 120_000);
-
-  it('gives a lock to one of many, and says to the others who has it', async () => {
-    const gateways = Array.from({ length: GATEWAYS }, () => world.open());
-    const results = await Promise.all(
-      Array.from({ length: CALLERS }, (_, caller) =>
-        (gateways[caller % GATEWAYS] ?? store).acquire(key, wish(`caller-${caller}`)),
-      ),
-    );
-    const [acquired, ...more] = results.flatMap((result) => (result.outcome === 'Acquired' ? [result.lock] : []));
-    expect(more).toEqual([]);
-    expect(acquired?.epoch).toBe(1);
-    const others = results.flatMap((result) => (result.outcome === 'Held' ? [result.by] : []));
-    expect(others).toHaveLength(CALLERS - 1);
-    for (const by of others) expect(by).toEqual({ holder: acquired?.holder, epoch: 1 });
-  });
-
-  it('does not give a lock twice to the same holder, who may go on with the one that it has', async () => {
-    const lock = await acquire('alice');
-    expect(await store.acquire(key, wish('alice'))).toEqual({ outcome: 'Held', by: { holder: 'alice', epoch: lock.epoch } });
-    expect((await store.renew(lock, 1_000)).outcome).toBe('Renewed');
-  });
-
-  it('frees a lock for the next, with a higher epoch, and only for who holds it', async () => {
-    const lock = await acquire('alice');
-    for (const foreign of [{ ...lock, holder: 'ALICE' }, { ...lock, epoch: lock.epoch + 1 }, { ...lock, epoch: 7 }]) {
-      expect(await store.release(foreign)).toEqual({ outcome: 'Lost' });
-      expect(await store.renew(foreign, 1_000)).toEqual({ outcome: 'Lost' });
-    }
-    expect((await store.acquire(key, wish('bob'))).outcome).toBe('Held');
-    expect(await store.release(lock)).toEqual({ outcome: 'Released' });
-    expect(await store.release(lock)).toEqual({ outcome: 'Lost' });
-    const next = await acquire('bob');
-    expect(next.epoch).toBeGreaterThan(lock.epoch);
-    expect(await store.release(lock)).toEqual({ outcome: 'Lost' });
-    expect((await world.open().acquire(key, wish('carol'))).outcome).toBe('Held');
-    expect((await store.release(next)).outcome).toBe('Released');
-    expect((await acquire('alice', { floor: 40 })).epoch).toBe(41);
-  });
-
-  it('lets a lock expire that is not renewed, and then knows its holder no more', async () => {
-    const other = world.open();
-    const lock = await acquire('alice', { ttlMs: 1_000 });
-    expect((await other.acquire(key, wish('bob'))).outcome).toBe('Held');
-    await world.pass(1_050);
-    const result = await other.acquire(key, wish('bob', { ttlMs: 30_000 }));
-    expect(result).toMatchObject({ outcome: 'Acquired', lock: { holder: 'bob', epoch: 2 } });
-    expect(await store.renew(lock, 1_000)).toEqual({ outcome: 'Lost' });
-    expect(await store.release(lock)).toEqual({ outcome: 'Lost' });
-    expect(await store.acquire(key, wish('alice'))).toEqual({ outcome: 'Held', by: { holder: 'bob', epoch: 2 } });
-  });
-
-  it('keeps a lock that is renewed in time', async () => {
-    const other = world.open();
-    let lock = await acquire('alice', { ttlMs: 1_000 });
-    for (let round = 0; round < 3; round += 1) {
-      expect((await other.acquire(key, wish('bob'))).outcome).toBe('Held');
-      await world.pass(600);
-      const before = lock;
-      const renewed = await store.renew(lock, 1_000);
-      if (renewed.outcome !== 'Renewed') throw new Error('lost');
-      lock = renewed.lock;
-      expect(lock.heldUntil).toBeGreaterThan(before.heldUntil);
-      expect(lock.epoch).toBe(before.epoch);
-    }
-    expect((await other.acquire(key, wish('bob'))).outcome).toBe('Held');
-  });
 
   it('keeps record and lock of a session apart', async () => {
     const lock = await acquire('alice', { ttlMs: 30_000 });

@@ -3,10 +3,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Agent, request as httpsRequest } from 'node:https';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo, Socket } from 'node:net';
-import { apiRequestOf, type ApiRequest } from './api-request.ts';
-import type { Fault, Match, ProxiedRequest } from './faults.ts';
+import { apiRequestOf } from './api-request.ts';
+import { bodyOf, respond } from './bodies.ts';
+import { matches, type Fault, type FaultProxyOptions, type Match, type ProxiedRequest } from './faults.ts';
 import { staleLines, staleQuery } from './stale-list.ts';
-import { failure, WatchRelay, type WatchFault } from './watch-relay.ts';
+import { WatchRelay, type WatchFault } from './watch-relay.ts';
 
 export type { Fault, Match, ProxiedRequest } from './faults.ts';
 export type { WatchFault } from './watch-relay.ts';
@@ -31,17 +32,20 @@ export class FaultProxy {
   /** Requests that wait for a response that never comes. */
   silenced = 0;
   readonly #server: Server;
-  readonly #upstream: { url: URL; agent: Agent };
+  readonly #upstream: { url: URL; agent: Agent; isOwn: boolean };
+  readonly #onWritten: FaultProxyOptions['onWritten'];
   readonly #connections = new Set<Socket>();
   readonly #watches = new Map<ProxiedRequest, WatchRelay>();
+  readonly #openingWatches = new Set<ProxiedRequest>();
   #plan: Planned[] = [];
   /** Watches whose lines are late. */
   #late: Match | undefined;
   #dead = false;
 
-  private constructor(apiServer: { url: string; caFile: string }) {
-    const agent = new Agent({ keepAlive: true, ca: readFileSync(apiServer.caFile) });
-    this.#upstream = { url: new URL(apiServer.url), agent };
+  private constructor(apiServer: { url: string; caFile: string }, { agent, onWritten }: FaultProxyOptions) {
+    const used = agent ?? new Agent({ keepAlive: true, ca: readFileSync(apiServer.caFile) });
+    this.#upstream = { url: new URL(apiServer.url), agent: used, isOwn: agent === undefined };
+    this.#onWritten = onWritten;
     this.#server = createServer((request, response) => {
       const record = this.#record(request, response);
       this.#serve(record, request, response).catch((error: unknown) => {
@@ -57,8 +61,8 @@ export class FaultProxy {
     });
   }
 
-  static async start(apiServer: { url: string; caFile: string }): Promise<FaultProxy> {
-    const proxy = new FaultProxy(apiServer);
+  static async start(apiServer: { url: string; caFile: string }, options: FaultProxyOptions = {}): Promise<FaultProxy> {
+    const proxy = new FaultProxy(apiServer, options);
     await once(proxy.#server.listen(0, '127.0.0.1'), 'listening');
     return proxy;
   }
@@ -94,6 +98,16 @@ export class FaultProxy {
     return [...this.#watches.keys()].filter((watch) => matches(match, watch));
   }
 
+  /** Watches that the API server has not answered yet, or not with all that there was at first. */
+  get openingWatches(): number {
+    return this.#openingWatches.size + [...this.#watches.values()].filter(({ listing }) => listing).length;
+  }
+
+  /** The open watches whose lines are passed on at once, and the newest version that was. */
+  get passedOn(): [ProxiedRequest, number][] {
+    return [...this.#watches].filter(([, { passes }]) => passes).map(([watch, { version }]) => [watch, version]);
+  }
+
   /** Breaks every open watch that matches; returns how many. */
   breakWatches(match: Match, how: WatchFault): number {
     const watches = this.openWatches(match);
@@ -116,7 +130,7 @@ export class FaultProxy {
   async stop(): Promise<void> {
     const closed = once(this.#server.close(), 'close');
     this.#server.closeAllConnections();
-    this.#upstream.agent.destroy();
+    if (this.#upstream.isOwn) this.#upstream.agent.destroy();
     await closed;
   }
 
@@ -130,9 +144,11 @@ export class FaultProxy {
       lines: 0,
     };
     this.journal.push(record);
+    if (record.verb === 'watch') this.#openingWatches.add(record);
     response.once('close', () => {
       record.open = false;
       this.#watches.delete(record);
+      this.#openingWatches.delete(record);
     });
     return record;
   }
@@ -198,7 +214,11 @@ export class FaultProxy {
     response.once('close', () => upstream.destroy());
     upstream.on('response', (upstreamResponse) => {
       record.answered = upstreamResponse.statusCode ?? 0;
-      if (record.method !== 'GET') this.changedAt = performance.now();
+      if (record.method !== 'GET') {
+        this.changedAt = performance.now();
+        const onWritten = this.#onWritten;
+        if (onWritten) upstreamResponse.once('data', (chunk: Buffer) => onWritten(record, chunk.toString()));
+      }
       if (fault?.kind === 'loseResponse' || (fault?.kind === 'crash' && fault.when === 'at')) {
         upstreamResponse.resume().once('end', () => {
           if (fault.kind === 'crash') this.#die(fault.onCrash);
@@ -221,8 +241,7 @@ export class FaultProxy {
     response: ServerResponse,
     fault: Fault | undefined,
   ): void {
-    const relay = new WatchRelay(response);
-    this.#watches.set(record, relay);
+    const relay = this.#addRelay(record, response);
     if (this.#late !== undefined && matches(this.#late, record)) relay.hold();
     const limit = fault?.kind === 'breakWatch' ? fault : undefined;
     if (limit?.afterLines === 0) relay.break(limit.how);
@@ -233,6 +252,13 @@ export class FaultProxy {
     });
   }
 
+  #addRelay(record: ProxiedRequest, response: ServerResponse): WatchRelay {
+    const relay = new WatchRelay(response, record.query);
+    this.#openingWatches.delete(record);
+    this.#watches.set(record, relay);
+    return relay;
+  }
+
   async #serveStale(
     record: ProxiedRequest,
     request: IncomingMessage,
@@ -241,8 +267,7 @@ export class FaultProxy {
   ): Promise<void> {
     const { list, watch } = staleQuery(record, resourceVersion);
     const listed = await this.#get(list, request);
-    const relay = new WatchRelay(response);
-    this.#watches.set(record, relay);
+    const relay = this.#addRelay(record, response);
     record.status = 200;
     response.writeHead(200, { 'content-type': 'application/json' });
     for (const line of staleLines(listed, resourceVersion)) relay.send(line);
@@ -268,23 +293,4 @@ export class FaultProxy {
     this.#dead = true;
     onCrash();
   }
-}
-
-function matches(match: Match, request: ApiRequest): boolean {
-  if (typeof match === 'function') return match(request);
-  return Object.entries(match).every(([field, value]) => request[field as keyof ApiRequest] === value);
-}
-
-function respond(record: ProxiedRequest, response: ServerResponse, fault: Extract<Fault, { kind: 'respond' }>): void {
-  record.status = fault.status;
-  const headers: Record<string, string> = { 'content-type': 'application/json' };
-  if (fault.retryAfterSeconds !== undefined) headers['retry-after'] = String(fault.retryAfterSeconds);
-  const { status: code, reason = '', message = 'injected by the fault proxy' } = fault;
-  response.writeHead(code, headers).end(JSON.stringify(failure({ code, reason, message })));
-}
-
-async function bodyOf(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
 }

@@ -1,4 +1,5 @@
 /** What the fault proxy records of a request, and what it can do to one. */
+import type { Agent } from 'node:https';
 import type { ApiRequest } from './api-request.ts';
 import type { WatchFault } from './watch-relay.ts';
 
@@ -20,6 +21,14 @@ export interface ProxiedRequest extends ApiRequest {
   open: boolean;
   /** Lines of a watch that were passed on. */
   lines: number;
+}
+
+/** What several proxies may share, and who hears of writes. */
+export interface FaultProxyOptions {
+  /** Connections to the API server, which outlive the proxy. Default: its own. */
+  readonly agent?: Agent;
+  /** Called with the beginning of what the API server answers to a write, whether or not the client gets it. */
+  readonly onWritten?: (request: ProxiedRequest, answer: string) => void;
 }
 
 /** Fields that must be equal, or a test of one's own. */
@@ -45,3 +54,9 @@ export type Fault =
    * response. From then on nothing that the client sends is forwarded, and `onCrash` is called.
    */
   | { kind: 'crash'; when: 'before' | 'at' | 'after'; onCrash: () => void };
+
+/** Whether a request is one of these. */
+export function matches(match: Match, request: ApiRequest): boolean {
+  if (typeof match === 'function') return match(request);
+  return Object.entries(match).every(([field, value]) => request[field as keyof ApiRequest] === value);
+}

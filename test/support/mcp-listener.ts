@@ -20,7 +20,7 @@ export class McpListener implements AsyncDisposable {
     this.#tool = tool;
   }
 
-  /** It has one tool, which answers `found`, and asks for a login at paths that end in `login`. */
+  /** It has one tool, which answers `found`, and asks for a login, of which it takes any, at paths that end in `login`. */
   static async start(tool: string): Promise<McpListener> {
     const listener = new McpListener(tool);
     await once(listener.#server.listen(0, '127.0.0.1'), 'listening');
@@ -42,7 +42,7 @@ export class McpListener implements AsyncDisposable {
     const body = await text(request);
     this.requests.push({ url, headers, body });
     if (url.startsWith('/.well-known/')) return this.#describe(url, response);
-    if (url.endsWith('login')) {
+    if (url.endsWith('login') && headers.authorization === undefined) {
       const metadata = `${this.url}/.well-known/oauth-protected-resource${url}`;
       return void response.writeHead(401, { 'www-authenticate': `Bearer resource_metadata="${metadata}"` }).end();
     }

@@ -48,7 +48,7 @@ export class RedisServer implements AsyncDisposable {
 
   /** The connection of the test itself. */
   get admin(): Redis {
-    this.#admin ??= new Redis({ host: '127.0.0.1', port: this.port, ...this.#options.connect });
+    this.#admin ??= new Redis(this.#connect);
     return this.#admin;
   }
 
@@ -92,6 +92,11 @@ export class RedisServer implements AsyncDisposable {
     rmSync(this.#dir, { recursive: true, force: true });
   }
 
+  /** Whose sockets are not waited for at the end. */
+  get #connect(): Omit<RedisOptions, 'replyMapping'> {
+    return { host: '127.0.0.1', port: this.port, disconnectTimeout: 100, ...this.#options.connect };
+  }
+
   get #name(): string {
     return `redis-${this.#options.mode ?? 'server'}`;
   }
@@ -103,8 +108,12 @@ export class RedisServer implements AsyncDisposable {
   async #answers(): Promise<boolean> {
     if (this.#child === undefined || this.#child.exitCode !== null)
       throw new Error(`Redis has ended: ${existsSync(this.#log) ? readFileSync(this.#log, 'utf8').slice(-2_000) : ''}`);
-    const options = { host: '127.0.0.1', port: this.port, ...this.#options.connect };
-    const probe = new Redis({ ...options, lazyConnect: true, retryStrategy: () => null, enableReadyCheck: false });
+    const probe = new Redis({
+      ...this.#connect,
+      lazyConnect: true,
+      retryStrategy: () => null,
+      enableReadyCheck: false,
+    });
     probe.on('error', () => undefined);
     try {
       await probe.connect();

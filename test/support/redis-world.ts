@@ -21,7 +21,9 @@ export class RedisWorld implements AsyncDisposable {
     this.#url = url;
   }
 
-  open(settings: Partial<RedisSettings> & { readonly url?: string; readonly times?: RedisTimes } = {}): CoordinationStore {
+  open(
+    settings: Partial<RedisSettings> & { readonly url?: string; readonly times?: RedisTimes } = {},
+  ): CoordinationStore {
     const { url = this.#url, times = REDIS_TIMES, ...rest } = settings;
     const note = (fields: unknown, message?: string): void =>
       void this.log.push(`${typeof fields === 'string' ? fields : JSON.stringify(fields)} ${message ?? ''}`);
@@ -34,7 +36,7 @@ export class RedisWorld implements AsyncDisposable {
         caFile: undefined,
         ...rest,
       },
-      { clock: hasty, random: Math.random, log: { info: note as never, warn: note as never }, times },
+      { clock: hasty, random: Math.random, log: { info: note, warn: note }, times },
     );
     this.#stores.push(store);
     return store;

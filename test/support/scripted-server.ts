@@ -1,4 +1,5 @@
 /** A server with a script in place of an agent, for more load than the CLI takes: it answers each request with a write of its own, and a prompt with frames. */
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { FrameDecoder, encodeFrame } from '../../src/copilot/index.ts';
@@ -9,8 +10,8 @@ export interface ScriptedServerOptions {
   /** 0: any. */
   readonly port: number;
   readonly token: string;
-  /** What follows the answer to a prompt, one write each. */
-  readonly turn: (sessionId: string, prompt: string) => Iterable<Buffer> | AsyncIterable<Buffer>;
+  /** What follows the answer to a prompt, one write each. `messageId`: what the prompt was acknowledged with, as `user.message` of the turn has it. */
+  readonly turn: (sessionId: string, prompt: string, messageId: string) => Iterable<Buffer> | AsyncIterable<Buffer>;
 }
 
 interface Request {
@@ -78,9 +79,11 @@ export class ScriptedServer implements AsyncDisposable {
           return answer(socket, id, { error: { code: -32000, message: 'AUTHENTICATION_FAILED' } });
         return answer(socket, id, { result: { ok: true, ...STATUS, taskKinds: ['agent', 'shell'] } });
       }
-      case 'session.send':
-        answer(socket, id, { result: { messageId: `message-of-${sessionId}` } });
-        return void this.#stream(connection, this.#options.turn(sessionId, prompt));
+      case 'session.send': {
+        const messageId = randomUUID();
+        answer(socket, id, { result: { messageId } });
+        return void this.#stream(connection, this.#options.turn(sessionId, prompt, messageId));
+      }
       case 'session.create':
       case 'session.resume':
         return answer(socket, id, { result: { sessionId, workspacePath: '/' } });

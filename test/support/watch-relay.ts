@@ -8,13 +8,28 @@ export type WatchFault =
 export class WatchRelay {
   /** Lines that were passed on. */
   lines = 0;
+  /** The newest version that was passed on, or that the client has said it knows. */
+  version: number;
   readonly #response: ServerResponse;
+  #listing: boolean;
   #broken = false;
   /** Lines that are held back; undefined: none is. */
   #held: string[] | undefined;
 
-  constructor(response: ServerResponse) {
+  constructor(response: ServerResponse, query: URLSearchParams) {
     this.#response = response;
+    this.version = Number(query.get('resourceVersion') ?? 0);
+    this.#listing = query.get('sendInitialEvents') === 'true';
+  }
+
+  /** Whether the client gets what happens at once. */
+  get passes(): boolean {
+    return !this.#broken && this.#held === undefined;
+  }
+
+  /** Whether the client still has to get what there was at first. */
+  get listing(): boolean {
+    return this.#listing && this.passes;
   }
 
   /** Relays until the API server ends the watch. `onLine` is called after each line that was passed on. */
@@ -43,6 +58,8 @@ export class WatchRelay {
   send(line: string, onLine: () => void = () => undefined): void {
     this.#response.write(`${line}\n`);
     this.lines += 1;
+    this.version = Math.max(this.version, versionIn(line) ?? 0);
+    if (this.#listing && line.includes('k8s.io/initial-events-end')) this.#listing = false;
     onLine();
   }
 
@@ -66,6 +83,12 @@ export class WatchRelay {
     else if (how === 'garbage') response.write('<html>502 Bad Gateway</html>\n');
     else if (how !== 'silence') response.end(`${JSON.stringify({ type: 'ERROR', object: failure(how.error) })}\n`);
   }
+}
+
+/** The version of the object that is or begins in this JSON. Inside of its strings quotes are escaped, so none is taken from there. */
+export function versionIn(json: string): number | undefined {
+  const found = /"resourceVersion":"(\d+)"/.exec(json)?.[1];
+  return found === undefined ? undefined : Number(found);
 }
 
 /** The API server's Status of a failure. */

@@ -56,9 +56,12 @@ function redisSettings(values: Values): RedisSettings {
   const sentinelPasswordFile = values['redis-sentinel-password-file'];
   const passwordFile = values['redis-password-file'];
   const username = values['redis-username'];
-  if (caFile !== undefined && !address.isTLS) throw new UsageError('--redis-ca-file requires a --redis-url with rediss');
+  if (caFile !== undefined && !address.isTLS)
+    throw new UsageError('--redis-ca-file requires a --redis-url with rediss');
   if (sentinelPasswordFile !== undefined && address.kind !== 'Sentinel')
-    throw new UsageError('--redis-sentinel-password-file requires a --redis-url with redis+sentinel or rediss+sentinel');
+    throw new UsageError(
+      '--redis-sentinel-password-file requires a --redis-url with redis+sentinel or rediss+sentinel',
+    );
   if (username !== undefined && passwordFile === undefined)
     throw new UsageError('--redis-username requires --redis-password-file');
   return { address, username, passwordFile, sentinelPasswordFile, caFile };

@@ -19,16 +19,11 @@ export async function openCoordination(
   registry: Registry,
 ): Promise<CoordinationStore> {
   const open = async (): Promise<CoordinationStore> => {
-    switch (options.type) {
-      case 'memory':
-        return new MemoryStore(clock);
-      case 'kubernetes':
-        return new KubernetesStore({ client, clock, namespace });
-      case 'redis': {
-        const { openRedisStore } = await import('../../gateway/locks/redis/open-redis-store.ts');
-        return openRedisStore(options.redis, { clock, random, log });
-      }
+    if (options.type === 'redis') {
+      const { openRedisStore } = await import('../../gateway/locks/redis/open-redis-store.ts');
+      return openRedisStore(options.redis, { clock, random, log });
     }
+    return options.type === 'memory' ? new MemoryStore(clock) : new KubernetesStore({ client, clock, namespace });
   };
   const observer = new CoordinationMetrics(registry);
   const store = new ObservedStore({ store: await open(), clock, observer });

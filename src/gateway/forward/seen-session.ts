@@ -2,6 +2,7 @@
 import type { EventHead, RequestId } from '../../copilot/index.ts';
 import type { ToldRules } from '../model.ts';
 import type { DeclaredSession } from '../relay/client-state.ts';
+import { restated } from '../relay/declarations.ts';
 import { WAIT_TYPES, endsWait } from '../relay/events.ts';
 import { DEFAULT_LIMITS, type Declaration } from '../relay/model.ts';
 import { Prompts, openPromptOf, type OpenMessage, type Prompt } from '../relay/prompts.ts';
@@ -83,7 +84,7 @@ export class SeenSession {
 
   /** The client has attached to it once more. */
   attached(declaration: Declaration, hadTurn: boolean): void {
-    this.declaration = declaration;
+    this.declaration = restated(this.declaration, declaration);
     this.#hadTurn ||= hadTurn;
   }
 

@@ -2,7 +2,7 @@
 import { UnreachableError, isObject, type CopilotError } from '../../copilot/index.ts';
 import type { SessionModel } from '../model.ts';
 import { catchUp } from './catch-up.ts';
-import { attachParams, detachParams } from './declarations.ts';
+import { attachParams, detachParams, restated } from './declarations.ts';
 import { goOn, goOnAlone, type AttachTaken } from './go-on.ts';
 import type { Home } from './home.ts';
 import { withModel, withSettings, withoutLogin } from './injected.ts';
@@ -54,22 +54,31 @@ export interface AttachRequest {
  * context and the same journal.
  */
 export async function attach(home: Home, client: SessionClient, request: AttachRequest): Promise<void> {
-  const { sessionId } = request;
-  const session = home.sessionFor(sessionId);
-  const isDone = await session.exclusively(async () => {
-    for (let repeats = 0; ; repeats += 1) {
-      // Its server may be another one by now.
-      const host = home.hostOf(session);
-      // It may have been unloaded or deleted, and forgotten, while this waited.
-      const current = host.sessionFor(sessionId);
-      if (current !== session) {
-        await attach(host, client, request);
-        return true;
-      }
-      if ((await attachOnce(host, client, session, request, repeats)) === 'Done') return true;
-    }
-  }, client.gone);
-  if (isDone !== true) request.answered(clientGone());
+  for (let host = home; ;) {
+    const session = host.sessionFor(request.sessionId);
+    // Not in its turn: what waits for that, such as a drain, must not wait for a client.
+    if (session.asking.isOpen) await session.asking.none();
+    const at = host;
+    const outcome = await session.exclusively(() => attachInTurn(at, client, session, request), client.gone);
+    if (outcome === undefined) return request.answered(clientGone());
+    if (outcome === 'Done') return;
+    // Its server may be another one by now.
+    host = host.hostOf(session);
+  }
+}
+
+async function attachInTurn(
+  home: Home,
+  client: SessionClient,
+  session: Session,
+  request: AttachRequest,
+): Promise<'Done' | 'Again'> {
+  for (let repeats = 0; ; repeats += 1) {
+    if (home.hostOf(session) !== home) return 'Again';
+    // It may have been unloaded or deleted, and forgotten, while this waited.
+    if (home.sessionFor(request.sessionId) !== session || session.asking.isOpen) return 'Again';
+    if ((await attachOnce(home, client, session, request, repeats)) === 'Done') return 'Done';
+  }
 }
 
 /** `repeats`: how often servers were lost that were asked for it, which may have attached it. */
@@ -85,7 +94,6 @@ async function attachOnce(
     forgetUnused(home, session);
     return 'Done';
   };
-  const { declaration } = request;
   const { left } = home;
   try {
     await home.upstream.opened(goneOrLeft(home, client));
@@ -102,8 +110,9 @@ async function attachOnce(
   if (request.owned?.isOwn() === false) {
     return refuse(lost(new UnreachableError('another client has just made the session'), false));
   }
-  const others = session.attached.declarations;
   const before = session.attached.declarationOf(client);
+  const others = session.attached.declarations.filter((each) => each !== before);
+  const declaration = before === undefined ? request.declaration : restated(before, request.declaration);
   const failure = await loadForOthers(home, session);
   if (home.hostOf(session) !== home) return 'Again';
   if (failure !== undefined) {
@@ -122,7 +131,7 @@ async function attachOnce(
   if (home.session(session.id) !== session || home.hostOf(session) !== home) return 'Again';
   // Its server may have been lost since: what others do with it goes on first.
   if (session.isLost && isNeeded(session)) return 'Again';
-  const declared = JSON.stringify([...others.filter((each) => each !== before), declaration]).length;
+  const declared = JSON.stringify([...others, declaration]).length;
   if (declared > home.limits.declarationLength) {
     return refuse({ kind: 'TooMany', why: tooLong(home.limits.declarationLength) });
   }
@@ -130,7 +139,7 @@ async function attachOnce(
   // What comes now is for it after what it has missed.
   if (request.taken !== undefined) session.delivery.hold(client);
   request.begun(session);
-  const params = attachParams(declaration, others);
+  const params = attachParams(request.declaration, others, declaration);
   const answer = await attachOnServer(home, session, client, request, params, model, repeats < REPEATS);
   if (answer === 'Attached') {
     if (before === undefined && request.taken === undefined) void bringUp(home, session, client);
@@ -266,6 +275,7 @@ async function attachOnServer(
       withSettings(withModel(sent, { ...told, ...own, sessionId }, login), settings, wasLoaded),
       done,
     );
+  if (session.asking.isOpen) return 'Again';
   send(method, (answer) => {
     // The list had it, but it cannot be loaded: a session without a turn is a mere directory.
     if (isCreate && resume && isUnloaded(answer)) send('session.create', (made) => prepared(made, 'session.create'));

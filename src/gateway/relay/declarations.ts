@@ -15,9 +15,14 @@ const OF_THE_REQUEST = ['sessionId', 'disableResume', 'continuePendingWork'];
 const RESTORED = ['model', 'reasoningEffort', 'workingDirectory'];
 const PROVIDERS = ['provider', 'providers', 'models'];
 
-/** The params with which `own` attaches beside `others`, who are attached already. */
-export function attachParams(own: Declaration, others: readonly Declaration[]): Declaration {
-  return { ...own, ...union([...others, own]), ...malformed(own) };
+/** What a client has declared that attaches once more: for the server, what it does not state is as it was. */
+export function restated(before: Declaration, stated: Declaration): Declaration {
+  return merged([before, stated]);
+}
+
+/** The params with which a client attaches that states this, beside `others`. `own`: what it has declared then, if it was attached before. */
+export function attachParams(stated: Declaration, others: readonly Declaration[], own = stated): Declaration {
+  return { ...stated, ...union([...others, own]), ...malformed(stated) };
 }
 
 /** The params of the resume that takes back what `left` declared and `remaining` did not. */
@@ -65,7 +70,7 @@ export function declares(declaration: Declaration, list: 'tools' | 'commands', n
   return entries(declaration[list]).some((entry) => isObject(entry) && entry[LISTS[list]] === name);
 }
 
-/** Lists and flags of all. The lists are always there: for the server an absent one means unchanged. */
+/** Lists and flags of all. The tools are always there, because an absent list means unchanged. Of the other lists an empty one does, too. */
 function union(all: readonly Declaration[]): Declaration {
   const lists = Object.entries(LISTS)
     .filter(([key]) => key === 'tools' || all.some((each) => each[key] !== undefined))

@@ -51,6 +51,8 @@ export interface WaitKind {
   readonly audience: 'All' | 'One';
   /** Whether a person decides it: that of the turn first, where several users share a session. */
   readonly isForPerson?: true;
+  /** Whether a call of a client waits for it, so that the server takes no client that attaches: it is for those who are there. */
+  readonly isOfCall?: true;
   /** What declares it, for `One`. */
   readonly list?: 'tools' | 'commands';
   /** The field of the event's data with the name that is declared. */
@@ -75,7 +77,7 @@ export function waitOf(type: string, data: Readonly<Record<string, unknown>>): W
   // What a client has asked by a call is a part of no turn, though an agent or an MCP server asks by the same event.
   const isAsked =
     type === 'elicitation.requested' && data['elicitationSource'] === undefined && data['toolCallId'] === undefined;
-  return kind !== undefined && isAsked ? { ...kind, lifetime: 'Call' } : kind;
+  return kind !== undefined && isAsked ? { ...kind, lifetime: 'Call', isOfCall: true } : kind;
 }
 
 /** Whether an event says that something which the session waited for has been answered. */
@@ -85,7 +87,10 @@ export function endsWait(type: string): boolean {
 
 function waitKindOf([, , audience, attendedBy, lifetime, reason, [method, params], twin]: EventLine): WaitKind {
   const denial = { method, params };
-  if (audience !== 'All') return { audience: 'One', list: audience[0], name: audience[1], lifetime, denial };
+  if (audience !== 'All') {
+    const [list, name] = audience;
+    return { audience: 'One', list, name, lifetime, denial, ...(list === 'commands' && { isOfCall: true }) };
+  }
   return {
     audience,
     lifetime,

@@ -251,8 +251,10 @@ export class SessionCalls {
    * is: told before, the server would load it with nothing but this.
    */
   async redeclare(session: Session, params: () => object, taken?: () => void): Promise<void> {
-    await session.exclusively(async () => {
-      if ((await this.activity(session)) === 'NotLoaded') return;
+    if (session.asking.isOpen) await session.asking.none();
+    const isDone = await session.exclusively(async () => {
+      if ((await this.activity(session)) === 'NotLoaded') return true;
+      if (session.asking.isOpen) return false;
       const { forced, settings } = this.#options;
       // The server may unload it in this very moment, and would load it for this.
       const kept = forced && forcedParams(session.attached.declarations, forced.declared, forced.defaults);
@@ -261,7 +263,9 @@ export class SessionCalls {
       const isTaken = await this.own('session.resume', { ...told, disableResume: true });
       if (forced) await this.own('session.options.update', { sessionId, ...forced.options });
       if (isTaken) taken?.();
+      return true;
     });
+    if (!isDone) await this.redeclare(session, params, taken);
   }
 
   /** Has the server unload a session that does nothing, of which its clients hear nothing: their next call loads it as a whole. */
@@ -389,9 +393,11 @@ export class SessionCalls {
     if (isPrompt) session.sending += 1;
     if (isPrompt) session.turn.sent(sender?.client);
     session.calls += 1;
+    session.asking.begin(method);
     const done: Answered = (answer) => {
       if (isPrompt) session.sending -= 1;
       session.calls -= 1;
+      session.asking.end(method);
       session.used();
       // It may have been loaded again since, for another request.
       const isSame = session.load.loads === loads;

@@ -3,6 +3,7 @@ import type { TurnRule } from '../../api/names.ts';
 import type { ToldRules } from '../model.ts';
 import { Aliases } from './aliases.ts';
 import { AnswersInTurn } from './answers-in-turn.ts';
+import { AskingCalls } from './asking-calls.ts';
 import { Attached } from './attached.ts';
 import type { SessionCourse } from './client-state.ts';
 import { lengthOf } from './declarations.ts';
@@ -46,6 +47,7 @@ export class Session {
   readonly replay = new ReplayRecord();
   readonly prompts = new Prompts();
   readonly answersInTurn = new AnswersInTurn();
+  readonly asking = new AskingCalls();
   readonly trail = new Trail();
   readonly aliases = new Aliases();
   readonly delivery: Delivery;

@@ -227,6 +227,7 @@ export class Waits {
   /** Runs the deadline exactly while nobody can answer. */
   #setDeadline(requestId: string, wait: Wait): void {
     if (this.#isAttended(wait)) this.#stopDeadline(wait);
+    else if (wait.kind.isOfCall === true) this.#giveUp(requestId, wait);
     else wait.deadline ??= this.#options.setDeadline(() => this.#giveUp(requestId, wait));
   }
 

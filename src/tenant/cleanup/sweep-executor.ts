@@ -23,30 +23,48 @@ export interface SweepContext {
   readonly signal: AbortSignal;
 }
 
-/** Returns messages about sweeps that cannot be done now. */
+/** Time for the cache to show what a write conflicted with, in ms. */
+const CONFLICT_RETRY_MS = 1_000;
+/** Until a step that the API server failed to execute is decided again, in ms: no event need follow a write that was not executed. */
+const FAILURE_RETRY_MS = 60_000;
+
+/** What became of the sweeps. */
+export interface SweepOutcome {
+  /** About sweeps that cannot be done now. */
+  readonly failures: readonly string[];
+  /** Then what was not done is to be decided again, in ms; undefined: everything was done, or has its time in the cluster. */
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** Executes all steps; no failure of one is thrown. */
 export async function executeSweeps(
   context: SweepContext,
   tenant: CopilotTenant,
   steps: readonly SweepDecision[],
-): Promise<string[]> {
-  const messages = await Promise.all(steps.map((step) => execute(context, tenant, step)));
-  return messages.flat();
+): Promise<SweepOutcome> {
+  const outcomes = await Promise.all(steps.map((step) => execute(context, tenant, step)));
+  const dues = outcomes.flatMap(({ retryAfterMs }) => retryAfterMs ?? []);
+  return {
+    failures: outcomes.flatMap(({ failures }) => failures),
+    ...(dues.length > 0 && { retryAfterMs: Math.min(...dues) }),
+  };
 }
 
-async function execute(context: SweepContext, tenant: CopilotTenant, step: SweepDecision): Promise<string[]> {
+async function execute(context: SweepContext, tenant: CopilotTenant, step: SweepDecision): Promise<SweepOutcome> {
   const { client, applier, clock, log, signal } = context;
   try {
     if (step.action === 'start') await start(context, tenant, step);
     if (step.action === 'request') await requestSweep(client, step.claim, clock.now(), signal);
     if (step.action === 'deleteJob') await applier.delete(Job, step.job, tenant, { signal });
     if (step.action === 'clear') await clearSweepRequest(client, step.claim, signal);
-    return step.action === 'postpone' ? await postpone(context, step) : [];
+    return { failures: step.action === 'postpone' ? await postpone(context, step) : [] };
   } catch (error) {
     if (signal.aborted) throw error;
-    // The objects have changed since the decision, which requeues the tenant.
-    if (isConflict(error) || isNotFound(error) || error instanceof OwnerGoneError) return [];
+    // The objects have changed since the decision.
+    if (isConflict(error) || isNotFound(error) || error instanceof OwnerGoneError)
+      return { failures: [], retryAfterMs: CONFLICT_RETRY_MS };
     log.warn({ err: error, action: step.action }, 'sweep of a volume failed');
-    if (step.action !== 'start') return [];
+    if (step.action !== 'start') return { failures: [], retryAfterMs: FAILURE_RETRY_MS };
     const refusal = refusalOfRequest(error, `Job of tenant ${tenant.metadata.name}`);
     const why = refusal?.message ?? toError(error).message;
     return execute(context, tenant, postponedSweep(step.index, step.claim, clock.now() + SWEEP_RETRY_MS, why));

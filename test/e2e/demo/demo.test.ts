@@ -40,6 +40,9 @@ describe('make demo', () => {
     expect(stdout).toMatch(/^acme +True +0\/0 .* True +The tenant sleeps: /m);
     expect(stdout).toMatch(/\n> Good morning\n[^]*You said: Good morning/);
     expect(stdout).toContain('\n> Let me in\nAUTHENTICATION_FAILED\n');
+    // While alice has her turn, bob is told so; after it he has his.
+    expect(stdout).toMatch(/\n> May I\? \(bob\)\nthe session is in use by alice since \d{4}-/);
+    expect(stdout).toMatch(/\n> And now\? \(bob\)\n[^]*You said: And now\?/);
     expect(stdout).toMatch(new RegExp(`^acme +True +1/1 +(\\d+ +)?Healthy +${cliVersion()} `, 'm'));
     expect(stdout).toMatch(/^review +acme +True +Pending /m);
     const used = cells(stdout, 'review', ['PHASE', 'TURNS', 'INPUT-TOKENS', 'OUTPUT-TOKENS']);

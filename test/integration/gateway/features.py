@@ -1,11 +1,12 @@
-"""What the Python SDK can do with a server, done at ADDRESS with TOKEN; MODEL is the URL of the test model.
+"""What the Python SDK can do with a server, done at ADDRESS with TOKEN; MODEL is the URL of the test model, MCP that of an MCP server.
 
-    python features.py ADDRESS TOKEN MODEL
+    python features.py ADDRESS TOKEN MODEL MCP
 
 Prints one JSON object with the outcome of each feature: "ok", or what went wrong.
 """
 
 import asyncio
+import base64
 import json
 import sys
 import urllib.parse
@@ -13,10 +14,11 @@ import urllib.request
 import uuid
 
 from copilot import CopilotClient, RuntimeConnection
-from copilot.generated.rpc import PermissionDecisionApproveOnce
+from copilot.generated.rpc import CommandsInvokeRequest, ModeSetRequest, PermissionDecisionApproveOnce, SessionMode
+from copilot.session import CommandDefinition
 from copilot.tools import Tool, ToolResult
 
-ADDRESS, TOKEN, MODEL = sys.argv[1:]
+ADDRESS, TOKEN, MODEL, MCP = sys.argv[1:]
 SECONDS = 60
 
 
@@ -81,7 +83,16 @@ class Features:
         self.seen["events"].append((kind, getattr(event.data, "content", None)))
 
     async def say(self, prompt):
-        return (await self.session.send_and_wait(prompt, timeout=SECONDS)).data.content
+        return await self.said(self.session, prompt)
+
+    async def said(self, session, prompt):
+        return (await session.send_and_wait(prompt, timeout=SECONDS)).data.content
+
+    async def another(self, **changes):
+        """A session of its own, with what each needs and nothing else."""
+        config = self.config()
+        needed = {name: config[name] for name in ("model", "provider", "on_permission_request")}
+        return await self.client.create_session(**{**needed, **changes})
 
     async def ping_and_status(self):
         check((await self.client.ping("x")).message == "pong: x")
@@ -169,6 +180,106 @@ class Features:
         await self.client.delete_session(session_id)
         check(session_id not in [each.session_id for each in await self.client.list_sessions()])
 
+    async def exit_plan_mode(self):
+        asked = []
+
+        async def leave(request, invocation):
+            asked.append(request["summary"])
+            return {"approved": True, "selectedAction": "interactive"}
+
+        session = await self.another(on_exit_plan_mode_request=leave)
+        await session.rpc.mode.set(ModeSetRequest(mode=SessionMode.PLAN))
+        plan = {"summary": "S", "actions": ["interactive"], "recommendedAction": "interactive"}
+        await session.send_and_wait(script(tool_call("exit_plan_mode", plan), {"text": "done"}), timeout=SECONDS)
+        check(asked == ["S"], asked)
+        check(await session.rpc.mode.get() == SessionMode.INTERACTIVE)
+
+    async def elicitation(self):
+        async def answer(context):
+            return {"action": "accept", "content": {"a": 1}}
+
+        session = await self.another(on_elicitation_request=answer)
+        schema = {"type": "object", "properties": {"a": {"type": "number"}}}
+        found = await session.ui.elicitation({"message": "m", "requestedSchema": schema})
+        check(found == {"action": "accept", "content": {"a": 1}}, found)
+
+    async def bearer_token(self):
+        async def token(arguments):
+            return "fresh"
+
+        provider = {"type": "openai", "base_url": f"{MODEL}/v1", "bearer_token_provider": token}
+        word = script({"text": "ok"})
+        await self.said(await self.another(provider=provider), word)
+        check(requests(word)[0]["headers"]["authorization"] == "Bearer fresh")
+
+    async def two_sessions_at_once(self):
+        sessions = [await self.another(), await self.another()]
+        answers = await asyncio.gather(*(self.said(each, f"number {n}") for n, each in enumerate(sessions)))
+        check(all(f"number {n}" in answer for n, answer in enumerate(answers)), answers)
+
+    async def lifecycle(self):
+        heard = []
+        self.client.on_lifecycle(lambda event: heard.append((event.type, event.session_id)))
+        session = await self.another()
+        await self.said(session, "hello")
+        await session.disconnect()
+        await self.client.delete_session(session.session_id)
+        while ("session.deleted", session.session_id) not in heard:
+            await asyncio.sleep(0.05)
+        check(("session.created", session.session_id) in heard, heard)
+
+    async def attachment_and_steering(self):
+        session = await self.another()
+        word = script({"text": "one two three", "delayMs": 300, "chunks": 3})
+        data = base64.b64encode(b"text").decode()
+        attachments = [{"type": "blob", "data": data, "mimeType": "text/plain"}]
+        turn = asyncio.ensure_future(session.send_and_wait(word, attachments=attachments, timeout=SECONDS))
+        while not requests(word):
+            await asyncio.sleep(0.05)
+        await session.send(f"steer {word}", mode="immediate")
+        await turn
+        kinds = [event.type.value for event in await session.get_events()]
+        check(kinds.count("user.message") == 2, kinds)
+
+    async def command(self):
+        said = []
+        commands = [CommandDefinition(name="mine", handler=lambda context: said.append(context.args))]
+        session = await self.another(commands=commands)
+        check("mine" in [each.name for each in (await session.rpc.commands.list()).commands])
+        await session.rpc.commands.invoke(CommandsInvokeRequest(name="mine", input="now"))
+        check(said == ["now"], said)
+
+    async def sub_agent(self):
+        sub = script({"text": "looked"})
+        task = {"description": "look", "prompt": f"{sub} look", "agent_type": "finder", "name": "sub", "mode": "sync"}
+        agents = [{"name": "finder", "display_name": "Finder", "description": "finds", "prompt": "You find."}]
+        session = await self.another(custom_agents=agents)
+        check(await self.said(session, script(tool_call("task", task), {"text": "done"})) == "done")
+        check(requests(sub))
+
+    async def compaction(self):
+        session = await self.another()
+        for prompt in ("first", "second"):
+            await self.said(session, prompt)
+        check((await session.rpc.history.compact()).success)
+        check("after" in await self.said(session, "after"))
+
+    async def mcp_over_http(self):
+        session = await self.another(mcp_servers={"mine": {"type": "http", "url": MCP, "tools": ["*"]}})
+        word = script(tool_call("mine-lookup", {}), {"text": "done"})
+        check(await self.said(session, word) == "done")
+        check("found" in str(requests(word)[-1]["toolResults"]))
+
+    async def mode_empty(self):
+        connection = RuntimeConnection.for_uri(ADDRESS, connection_token=TOKEN)
+        client = CopilotClient(connection=connection, mode="empty")
+        await client.start()
+        word = script({"text": "ok"})
+        session = await Features(client).another(available_tools=["view"])
+        await self.said(session, word)
+        await client.stop()
+        check(requests(word)[0]["tools"] == ["view"], requests(word)[0]["tools"])
+
     async def stop(self):
         await self.client.stop()
 
@@ -188,6 +299,6 @@ async def main():
 
 
 FEATURES = [
-    name for name in vars(Features) if not name.startswith("_") and name not in ("config", "note", "say")
+    name for name in vars(Features) if not name.startswith("_") and name not in ("config", "note", "say", "said", "another")
 ]
 asyncio.run(main())

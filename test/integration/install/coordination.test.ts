@@ -17,7 +17,8 @@ interface Deployment {
 async function gatewayWith(gateway: object) {
   const objects = objectsOf(await render({ gateway }));
   const found = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'copilot-gateway');
-  const { strategy, template } = found?.spec as unknown as Deployment;
+  if (found === undefined) throw new Error('the chart has no gateway');
+  const { strategy, template } = found.spec as unknown as Deployment;
   const [container] = template.spec.containers;
   return {
     strategy: strategy.type ?? 'RollingUpdate',
@@ -80,7 +81,11 @@ describe('the coordination store in the chart', () => {
     ['Redis without an address', redis({}), 'requires gateway.coordination.redis.url'],
     ['a password in the address', redis({ url: 'redis://u:p@redis' }), '/gateway/coordination/redis/url'],
     ['a user without a password', redis({ url: 'redis://a', username: 'b' }), 'redis.username requires'],
-    ['a Sentinel without its password', redis({ url: 'redis://a', sentinelPassword: true }), 'sentinelPassword requires'],
+    [
+      'a Sentinel without its password',
+      redis({ url: 'redis://a', sentinelPassword: true }),
+      'sentinelPassword requires',
+    ],
   ])('refuses %s', async (_case, gateway, message) => {
     const args = ['template', 'copilot-operator', CHART];
     expect(await helmFailure(args, { ...REQUIRED_VALUES, gateway })).toContain(message);

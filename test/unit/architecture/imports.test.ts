@@ -212,6 +212,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     [
       'aliases',
       'answers-in-turn',
+      'asking-calls',
       'ask-servers',
       'attached',
       'client-questions',

@@ -120,7 +120,11 @@ const OUTCOMES: readonly (readonly [metric: string, label: string, usual: readon
 ];
 
 /** Each replica of the gateway has its own. */
-const OF_GATEWAY = new Set(registeredByGateway().getMetricsAsArray().map(({ name }) => name));
+const OF_GATEWAY = new Set(
+  registeredByGateway()
+    .getMetricsAsArray()
+    .map(({ name }) => name),
+);
 const isLeaders = ({ metric }: Selector) =>
   metric.startsWith('copilot_') && !OF_GATEWAY.has(metric) && METRICS.get(metric)?.type === 'gauge';
 

@@ -57,7 +57,7 @@ describe('a rule sent by a test', () => {
     const steps = [
       { text: 'slow', delayMs: 100, chunks: 3 },
       { toolCall: { name: 'bash', arguments: { command: 'ls' } } },
-      { error: { status: 429, message: 'too many', retryAfterSeconds: 1 } },
+      { error: { status: 429, message: 'too many', code: 'slower', retryAfterSeconds: 1 } },
     ];
     expect(parseRule({ match: 'x', repeat: true, steps }).steps).toEqual(steps);
   });

@@ -32,6 +32,14 @@ export interface RedisLogin {
   readonly ca: string | undefined;
 }
 
+/** For the other side to take note of the end, ms. */
+const DISCONNECT_MS = 500;
+
+/** Whether a command failed before it was sent, because its connection had just ended. */
+export function isUnsent(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("Stream isn't writeable");
+}
+
 /** `attempt` counts from 0: other Sentinels are asked first each time. */
 export function openRedis(address: RedisAddress, login: RedisLogin, connectMs: number, attempt: number): RedisClient {
   const tls = address.isTLS ? { ...(login.ca !== undefined && { ca: login.ca }) } : undefined;
@@ -41,6 +49,7 @@ export function openRedis(address: RedisAddress, login: RedisLogin, connectMs: n
     ...(password !== undefined && { password }),
     ...(tls && { tls }),
     connectTimeout: connectMs,
+    disconnectTimeout: DISCONNECT_MS,
     lazyConnect: true,
     disableClientInfo: true,
     // What a connection says of itself is asked by the store. What was sent is never sent again by itself: it may have been done.
@@ -51,32 +60,31 @@ export function openRedis(address: RedisAddress, login: RedisLogin, connectMs: n
     retryStrategy: () => null,
   };
   const endpoints = rotated(address.endpoints, attempt);
-  switch (address.kind) {
-    case 'Single': {
-      const [{ host, port } = { host: '', port: 0 }] = endpoints;
-      return new Connection(new Redis({ ...common, host, port, family: 0, db: address.db }));
-    }
-    case 'Sentinel':
-      return new Connection(
-        new Redis({
-          ...common,
-          db: address.db,
-          family: 0,
-          name: address.master ?? '',
-          sentinels: endpoints.map(({ host, port }) => ({ host, port })),
-          sentinelRetryStrategy: () => null,
-          ...(login.sentinelPassword !== undefined && { sentinelPassword: login.sentinelPassword }),
-          ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
-        }),
-      );
-    case 'Cluster':
-      return new Connection(openCluster(endpoints, common, connectMs));
+  if (address.kind === 'Cluster') return new Connection(openCluster(endpoints, common, connectMs));
+  const one = { ...common, db: address.db, family: 0 };
+  if (address.kind === 'Single') {
+    const [{ host, port } = { host: '', port: 0 }] = endpoints;
+    return new Connection(new Redis({ ...one, host, port }));
   }
+  const { sentinelPassword } = login;
+  const sentinel = {
+    name: address.master ?? '',
+    sentinels: endpoints.map(({ host, port }) => ({ host, port })),
+    sentinelRetryStrategy: () => null,
+    ...(sentinelPassword !== undefined && { sentinelPassword }),
+    ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+  };
+  return new Connection(new Redis({ ...one, ...sentinel }));
 }
 
 function openCluster(
   endpoints: Endpoint[],
-  { lazyConnect: _lazy, retryStrategy: _retry, enableOfflineQueue: _queue, ...redisOptions }: Omit<RedisOptions, 'replyMapping'>,
+  {
+    lazyConnect: _lazy,
+    retryStrategy: _retry,
+    enableOfflineQueue: _queue,
+    ...redisOptions
+  }: Omit<RedisOptions, 'replyMapping'>,
   connectMs: number,
 ): Cluster {
   return new Cluster(endpoints, {

@@ -7,7 +7,7 @@ import type { AvailabilityBoard } from '../availability.ts';
 import { CoordinationUnavailableError } from '../store.ts';
 import type { RedisAddress } from './address.ts';
 import { judgeInfo } from './checks.ts';
-import type { RedisClient } from './client.ts';
+import { isUnsent, type RedisClient } from './client.ts';
 import { explainRedis, redisProblem } from './explain.ts';
 import { PROBE_KEY } from './keys.ts';
 
@@ -66,20 +66,23 @@ export class RedisConnection {
 
   /** @throws CoordinationUnavailableError */
   async run<T>(command: (client: RedisClient) => Promise<T>): Promise<T> {
-    const { times, board, address } = this.#options;
-    const deadline = this.#options.clock.monotonic() + times.operationMs;
-    const usable = await this.#whenUsable(times.operationMs);
-    try {
-      const left = Math.max(1, deadline - this.#options.clock.monotonic());
-      const result = await this.#within(left, command(usable.client), 'no answer');
-      board.answered();
-      return result;
-    } catch (error) {
-      // What was under way when the connection was given up has failed for that reason.
-      const problem = usable.ended ?? explainRedis(error, address);
-      // That is about one key. All else may be mended by a new connection, which looks for itself whether it is.
-      if (problem.reason !== 'Unreadable') this.#end(usable, problem);
-      throw problem;
+    const { clock, times, board, address } = this.#options;
+    const deadline = clock.monotonic() + times.operationMs;
+    const left = (): number => Math.max(1, deadline - clock.monotonic());
+    for (;;) {
+      const usable = await this.#whenUsable(left());
+      if (usable.ended !== undefined) continue;
+      try {
+        const result = await this.#within(left(), command(usable.client), 'no answer');
+        board.answered();
+        return result;
+      } catch (error) {
+        // What was under way when the connection was given up has failed for that reason.
+        const problem = usable.ended ?? explainRedis(error, address);
+        // That is about one key. All else may be mended by a new connection, which looks for itself whether it is.
+        if (problem.reason !== 'Unreadable') this.#end(usable, problem);
+        if (!isUnsent(error)) throw problem;
+      }
     }
   }
 
@@ -132,7 +135,7 @@ export class RedisConnection {
     let client: RedisClient | undefined;
     try {
       client = open(attempt);
-      await this.#within(times.connectMs, this.#examine(client), 'no answer to what it is', this.#stop.signal);
+      await this.#within(times.connectMs, this.#examine(client), 'no answer', this.#stop.signal);
       this.#stop.signal.throwIfAborted();
       const { promise: whenEnded, resolve: tellEnded } = Promise.withResolvers<void>();
       const usable: Usable = { client, ended: undefined, whenEnded, tellEnded };
@@ -198,12 +201,8 @@ export class RedisConnection {
 
   /** `stop`: for what the end of the client does not end. */
   async #within<T>(ms: number, work: Promise<T>, what: string, stop?: AbortSignal): Promise<T> {
-    const { clock, address } = this.#options;
     const late = Promise.withResolvers<never>();
-    const timer = clock.setTimer(ms, () => {
-      const remedy = 'check that it runs, is not overloaded, and that a NetworkPolicy lets the gateway connect';
-      late.reject(redisProblem(address, 'TimedOut', `${what} within ${Math.round(ms)} ms`, remedy));
-    });
+    const timer = this.#options.clock.setTimer(ms, () => late.reject(new Error(`${what} within ${Math.round(ms)} ms`)));
     using _stop = onAbort(stop, (reason) => late.reject(reason));
     // Whoever loses the race may fail later, and nobody needs to know.
     work.catch(() => undefined);

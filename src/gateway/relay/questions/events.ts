@@ -54,7 +54,7 @@ export const EVENT_LINES: readonly EventLine[] = [
     'Declared',
     'Call',
     'Work',
-    ['session.commands.handlePendingCommand', { error: NOBODY }],
+    ['session.commands.handlePendingCommand', { error: 'No client has this command.' }],
   ],
   [
     'command.queued',

@@ -8,7 +8,8 @@ import type { CoordinationStore, SessionKey } from '../../../../src/gateway/lock
 import { systemClock, type Clock } from '../../../../src/kube/clock/clock.ts';
 import { Lease } from '../../../../src/kube/types/builtins.ts';
 import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
-import { itIsACoordinationStore, place } from '../../../support/coordination-suite.ts';
+import { itHasLocks } from '../../../support/coordination-locks.ts';
+import { itIsACoordinationStore, place, type StoreWorld } from '../../../support/coordination-suite.ts';
 import { FaultProxy } from '../../../support/fault-proxy.ts';
 import { connect } from '../../../support/kube.ts';
 import { waitFor } from '../../../support/wait.ts';
@@ -32,22 +33,28 @@ function movedClock(): Clock & { pass(ms: number): void } {
   return { ...systemClock, monotonic: () => systemClock.monotonic() + ahead, pass: (ms) => void (ahead += ms) };
 }
 
+async function makeWorld(): Promise<StoreWorld> {
+  const clock = movedClock();
+  const stores: CoordinationStore[] = [];
+  return {
+    open: () => {
+      const store = new KubernetesStore({ client: admin.client, clock, namespace: NAMESPACE });
+      stores.push(store);
+      return store;
+    },
+    pass: async (ms) => clock.pass(ms),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(stores.map((store) => store.close()));
+    },
+  };
+}
+
 describe('the store in Leases', () => {
-  itIsACoordinationStore(async () => {
-    const clock = movedClock();
-    const stores: CoordinationStore[] = [];
-    return {
-      open: () => {
-        const store = new KubernetesStore({ client: admin.client, clock, namespace: NAMESPACE });
-        stores.push(store);
-        return store;
-      },
-      pass: async (ms) => clock.pass(ms),
-      [Symbol.asyncDispose]: async () => {
-        await Promise.all(stores.map((store) => store.close()));
-      },
-    };
-  });
+  itIsACoordinationStore(makeWorld);
+});
+
+describe('locks in Leases', () => {
+  itHasLocks(makeWorld);
 });
 
 describe('Leases of sessions', () => {
@@ -65,7 +72,7 @@ describe('Leases of sessions', () => {
     const acquired = await store.acquire(key, { holder: 'alice', ttlMs: 60_000, floor: 0 });
     expect(await leasesOf(key)).toHaveLength(1);
     if (won.record !== undefined) await store.forget(key, won.record);
-    expect((await leasesOf(key)).map(({ spec }) => spec?.holderIdentity).toSorted()).toEqual(['', 'alice']);
+    expect(new Set((await leasesOf(key)).map(({ spec }) => spec?.holderIdentity))).toEqual(new Set(['', 'alice']));
     if (acquired.outcome === 'Acquired') await store.release(acquired.lock);
     expect(await leasesOf(key)).toHaveLength(1);
     await store.forgetTenant(key.tenant);
@@ -100,10 +107,17 @@ describe('Leases of sessions', () => {
       await store.advance(key, to);
       const name = nameOfSession(key);
       const contentType = 'application/merge-patch+json' as const;
-      await admin.client.patch(Lease, { namespace: NAMESPACE, name }, { metadata: { annotations: annotation } }, { contentType });
+      await admin.client.patch(
+        Lease,
+        { namespace: NAMESPACE, name },
+        { metadata: { annotations: annotation } },
+        { contentType },
+      );
       const error = await store.read(key).catch((thrown: unknown) => thrown);
       expect(error).toMatchObject({ reason: 'Unreadable', message: expect.stringContaining(name) });
-      expect((await store.advance(key, to).catch((thrown: unknown) => thrown)) as object).toMatchObject({ reason: 'Unreadable' });
+      expect((await store.advance(key, to).catch((thrown: unknown) => thrown)) as object).toMatchObject({
+        reason: 'Unreadable',
+      });
     }
     await store.close();
   });
@@ -117,7 +131,10 @@ describe('Leases of sessions', () => {
     await admin.client.patch(Lease, ref, { metadata }, { contentType: 'application/merge-patch+json' });
     if (won.record !== undefined) expect((await store.settle(key, won.record)).outcome).toBe('Won');
     const lease = await admin.client.get(Lease, ref);
-    expect([lease.metadata.labels?.['theirs'], lease.metadata.annotations?.['theirs']]).toEqual(['label', 'annotation']);
+    expect([lease.metadata.labels?.['theirs'], lease.metadata.annotations?.['theirs']]).toEqual([
+      'label',
+      'annotation',
+    ]);
     await store.close();
   });
 
@@ -139,19 +156,44 @@ describe('Leases of sessions', () => {
   });
 
   it('say which right is missing', async () => {
-    const denied = new KubernetesStore({
-      client: {
-        ...admin.client,
-        get: (type, ref, options) => nobody.client.get(type, ref, options),
-      } as typeof admin.client,
-      clock: systemClock,
-      namespace: NAMESPACE,
-    });
     await using nobody = connect(api.kubeconfig({ identity: { token: 'nobody' } }));
+    const denied = open(systemClock, nobody.client);
     const error = await denied.read(keyOf()).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ reason: 'AccessDenied', message: expect.stringContaining('docs/permissions.md') });
     await denied.close();
   });
+
+  it.each(['renew', 'release'] as const)(
+    'are not touched by a %s that comes after another has taken the lock',
+    async (how) => {
+      const proxy = await FaultProxy.start(api);
+      await using behind = connect(api.kubeconfig({ server: proxy.url }));
+      const clock = movedClock();
+      const [late, other] = [open(systemClock, behind.client), open(clock)];
+      const key = keyOf();
+      const held = await late.acquire(key, { holder: 'alice', ttlMs: 5_000, floor: 0 });
+      if (held.outcome !== 'Acquired') throw new Error('held');
+      const wish = { holder: 'bob', ttlMs: 5_000, floor: 0 };
+      expect((await other.acquire(key, wish)).outcome).toBe('Held');
+      const taken: string[] = [];
+      // Between what it has read and what it writes.
+      const takeOver = async (): Promise<void> => {
+        clock.pass(5_000);
+        taken.push((await other.acquire(key, wish)).outcome);
+      };
+      proxy.inject({ verb: how === 'renew' ? 'update' : 'delete' }, { kind: 'first', do: takeOver });
+      expect(how === 'renew' ? await late.renew(held.lock, 5_000) : await late.release(held.lock)).toEqual({
+        outcome: 'Lost',
+      });
+      expect([taken, proxy.pendingFaults]).toEqual([['Acquired'], 0]);
+      expect(await late.acquire(key, { ...wish, holder: 'carol' })).toMatchObject({
+        outcome: 'Held',
+        by: { holder: 'bob' },
+      });
+      await Promise.all([late.close(), other.close()]);
+      await proxy.stop();
+    },
+  );
 
   it('are written once for each step, also if the answer was lost', async () => {
     const proxy = await FaultProxy.start(api);

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { keysOf } from '../../../../src/gateway/locks/redis/keys.ts';
+import { itHasLocks } from '../../../support/coordination-locks.ts';
 import { itIsACoordinationStore, place } from '../../../support/coordination-suite.ts';
 import { RedisServer, startRedisCluster } from '../../../support/redis-server.ts';
 import { RedisWorld } from '../../../support/redis-world.ts';
@@ -25,8 +26,16 @@ describe('the store in Redis', () => {
   itIsACoordinationStore(async () => new RedisWorld(server.url));
 });
 
+describe('locks in Redis', () => {
+  itHasLocks(async () => new RedisWorld(server.url));
+});
+
 describe('the store in a cluster of Redis', () => {
   itIsACoordinationStore(async () => new RedisWorld(cluster.url));
+});
+
+describe('locks in a cluster of Redis', () => {
+  itHasLocks(async () => new RedisWorld(cluster.url));
 });
 
 describe('what is kept in Redis', () => {
@@ -53,8 +62,15 @@ describe('what is kept in Redis', () => {
   });
 
   it('needs the rights that the documentation gives its user, and no other', async () => {
-    const [, rule = ''] = /ACL SETUSER copilot-gateway (.+)/.exec(readFileSync(join(PROJECT, 'docs/gateway.md'), 'utf8')) ?? [];
-    await server.admin.call('ACL', 'SETUSER', 'copilot-gateway', 'reset', ...rule.replace('>PASSWORD', '>hush').split(' '));
+    const [, rule = ''] =
+      /ACL SETUSER copilot-gateway (.+)/.exec(readFileSync(join(PROJECT, 'docs/gateway.md'), 'utf8')) ?? [];
+    await server.admin.call(
+      'ACL',
+      'SETUSER',
+      'copilot-gateway',
+      'reset',
+      ...rule.replace('>PASSWORD', '>hush').split(' '),
+    );
     const folder = mkdtempSync(join(tmpdir(), 'redis-user-'));
     const passwordFile = join(folder, 'password');
     writeFileSync(passwordFile, 'hush\n');
@@ -80,7 +96,10 @@ describe('what is kept in Redis', () => {
   it('is refused if somebody else wrote it, and only that', async () => {
     await using world = new RedisWorld(server.url);
     const store = world.open();
-    const [spoilt, good] = [{ tenant: randomUUID(), session: 's' }, { tenant: randomUUID(), session: 's' }];
+    const [spoilt, good] = [
+      { tenant: randomUUID(), session: 's' },
+      { tenant: randomUUID(), session: 's' },
+    ];
     await server.admin.set(keysOf(spoilt.tenant).records, 'theirs');
     expect(await store.read(spoilt).catch((error: unknown) => error)).toMatchObject({ reason: 'Unreadable' });
     expect(await store.read(good)).toBeUndefined();

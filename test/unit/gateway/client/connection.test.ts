@@ -9,6 +9,7 @@ import { Rates } from '../../../../src/gateway/client/rates.ts';
 import { UnreadMemory } from '../../../../src/gateway/client/unread-memory.ts';
 import { CLIENT_LIMITS, type ClientLimits } from '../../../../src/gateway/client/model.ts';
 import type { ClientLink, CloseReason, Identity, Relay } from '../../../../src/gateway/model.ts';
+import { BAD_HEADERS } from '../../../support/bad-headers.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { RawClient } from '../../../support/raw-client.ts';
 
@@ -425,6 +426,22 @@ describe('an admitted client', () => {
     await clock.advance(20_000);
     expect(connection.state).toBe('Relaying');
   });
+
+  // What is announced to be too large is skipped, when it comes.
+  it.each(BAD_HEADERS.filter(([what]) => what !== 'ten gigabytes'))(
+    'that sends %s is closed with the reason, and the relay hears of it',
+    async (_, stream) => {
+      const { client } = await admitted();
+      client.send({ id: 9, method: 'before' });
+      client.stream.write(stream);
+      client.send({ id: 10, method: 'after' });
+      await carry();
+      expect(client.isClosed).toBe(true);
+      expect(closed).toEqual([{ reason: 'FramingFault', message: expect.any(String) }]);
+      expect(ends).toEqual(closed);
+      expect(frames).toEqual(['{"jsonrpc":"2.0","id":9,"method":"before"}']);
+    },
+  );
 
   it('is answered on the id of a frame that is too large, which is skipped', async () => {
     const { client } = await admitted({ frameBytes: 1_000 });

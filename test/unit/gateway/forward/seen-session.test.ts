@@ -21,6 +21,13 @@ function full(): { readonly session: SeenSession; readonly clock: { now: number 
   return { session, clock, send };
 }
 
+it('a client that attaches once more leaves what it does not state as it was', () => {
+  const tools = [{ name: 'x' }];
+  const session = new SeenSession('s', { sessionId: 's', tools, hooks: true }, true, () => 0);
+  session.attached({ sessionId: 's', hooks: false }, true);
+  expect(session.state.declaration).toEqual({ sessionId: 's', tools, hooks: false });
+});
+
 describe('prompts of which no end comes', () => {
   it('are no more than a home keeps', () => {
     const { session, send } = full();

@@ -27,7 +27,8 @@ describe('a store that is observed', () => {
     await store.acquire(key, { holder: 'b', ttlMs: 0, floor: 0 }).catch(() => undefined);
     await store.close();
     await store.forgetTenant(key.tenant).catch(() => undefined);
-    await store.list(key.tenant)[Symbol.asyncIterator]().next().catch(() => undefined);
+    const pages = store.list(key.tenant)[Symbol.asyncIterator]();
+    await pages.next().catch(() => undefined);
     expect(told).toEqual([
       ['read', 'Done', 0],
       ['advance', 'Done', 0],

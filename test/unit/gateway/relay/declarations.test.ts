@@ -4,6 +4,7 @@ import {
   createParams,
   declares,
   detachParams,
+  restated,
   restoreParams,
 } from '../../../../src/gateway/relay/declarations.ts';
 
@@ -52,6 +53,28 @@ describe('attaching beside others', () => {
       1,
       { description: 'no name' },
     ]);
+  });
+});
+
+describe('attaching once more', () => {
+  const once = { ...a, commands: [{ name: 'c' }] };
+
+  it('replaces what it states, and leaves what it does not', () => {
+    const own = restated(once, { sessionId: 's', tools: [{ name: 'y' }], hooks: false, provider: null });
+    expect(own).toEqual({ ...once, tools: [{ name: 'y' }], hooks: false });
+  });
+
+  it('declares what it has then, and says nothing of its model and directory again', () => {
+    const stated = { sessionId: 's', tools: [{ name: 'y' }], hooks: false };
+    const params = attachParams(stated, [b], restated(once, stated));
+    expect(params).toEqual({
+      sessionId: 's',
+      tools: [{ name: 'x', description: 'of b' }, { name: 'y' }],
+      commands: [{ name: 'c' }],
+      hooks: false,
+      streaming: true,
+      requestPermission: true,
+    });
   });
 });
 

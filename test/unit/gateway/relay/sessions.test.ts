@@ -343,6 +343,15 @@ describe('attaching', () => {
     expect(client.events).toEqual(['external_tool.requested']);
   });
 
+  it('again replaces what the client declared before, and leaves what it does not state', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s', { ...TOOL, hooks: true, requestUserInput: true });
+    await world.attach(client, 's', { tools: [{ name: 'other' }], hooks: false });
+    expect(world.server.last('session.resume').params).toMatchObject({ tools: [{ name: 'other' }], hooks: false });
+    world.server.request('q', 'userInput.request', { sessionId: 's', question: '?' });
+    expect(client.asked('userInput.request')).toBeDefined();
+  });
+
   it('of a client that was lost meanwhile counts for nothing', async () => {
     const world = new RelayWorld({ detachAfterMs: 1000 });
     const client = world.client();

@@ -74,6 +74,8 @@ class World {
 }
 
 /** The lines of all clients, each with what a client declares that answers. */
+/** One of an agent. */
+const OF_AGENT = { elicitationSource: 'mcp' };
 const lines = EVENT_LINES.filter(([, , audience]) => audience === 'All').map(
   ([type, completed, , by, , , [method]]) => [type, completed, by, method] as const,
 );
@@ -88,7 +90,7 @@ describe.each(lines)('%s', (type, completed, by, method) => {
 
   it('is held while nobody is there, offered to whoever comes, and then waits without end', async () => {
     const at = world();
-    at.ask(type);
+    at.ask(type, OF_AGENT);
     const client = at.attach(declaration);
     expect(client.offered).toEqual([type]);
     await at.late();
@@ -98,7 +100,7 @@ describe.each(lines)('%s', (type, completed, by, method) => {
 
   it('is offered to nobody once it is completed', () => {
     const at = world();
-    at.ask(type);
+    at.ask(type, OF_AGENT);
     at.ask(completed);
     expect(at.attach(declaration).offered).toEqual([]);
     expect(at.waits.size).toBe(0);
@@ -106,7 +108,7 @@ describe.each(lines)('%s', (type, completed, by, method) => {
 
   it('is answered at the deadline when nobody has come', async () => {
     const at = world();
-    at.ask(type);
+    at.ask(type, OF_AGENT);
     await at.late();
     expect(at.denied).toEqual([method]);
     expect(at.waits.size).toBe(0);
@@ -114,7 +116,7 @@ describe.each(lines)('%s', (type, completed, by, method) => {
 
   it('is answered at the deadline when only somebody is there who has not said that it answers', async () => {
     const at = new World();
-    at.ask(type);
+    at.ask(type, OF_AGENT);
     expect(at.attach().offered).toEqual([type]);
     await at.late();
     expect(at.denied).toEqual([method]);
@@ -123,9 +125,37 @@ describe.each(lines)('%s', (type, completed, by, method) => {
   it('waits for a client that watches all prompts', async () => {
     const at = new World();
     at.attach({ observePromptEvents: true });
-    at.ask(type);
+    at.ask(type, OF_AGENT);
     await at.late();
     expect(at.denied).toEqual([]);
+  });
+});
+
+describe.each([
+  ['a command of a client', 'command.execute', { commandName: 'mine' }, { commands: [{ name: 'mine' }] }],
+  ['an elicitation that a client has asked for', 'elicitation.requested', {}, { requestElicitation: true }],
+])('%s, for which its call waits', (_, type, data, answers) => {
+  it('ends at once if nobody is attached who answers it: the server takes no further client meanwhile', () => {
+    for (const others of [[], [{}]]) {
+      const at = new World();
+      for (const declaration of others) at.attach(declaration);
+      at.ask(type, data);
+      expect(at.denied).toHaveLength(1);
+      expect(at.waits.size).toBe(0);
+    }
+  });
+
+  it('ends when the last one leaves who answers it', () => {
+    const at = new World();
+    at.attach();
+    const clients = [at.attach(answers), at.attach(answers)];
+    at.ask(type, data);
+    const denied = clients.map((client) => {
+      at.attached.delete(client);
+      at.waits.leave(client);
+      return at.denied.length;
+    });
+    expect(denied).toEqual([0, 1]);
   });
 });
 
@@ -228,8 +258,9 @@ describe('a turn that is aborted', () => {
 
   it('leaves what the server tells the end of, and what is no part of it', () => {
     const at = new World();
+    at.attach({ commands: [{ name: 'mine' }], requestElicitation: true });
     const left = ['permission.requested', 'command.execute', 'elicitation.requested'];
-    for (const type of left) at.ask(type, {}, type);
+    for (const type of left) at.ask(type, { commandName: 'mine' }, type);
     at.waits.aborted();
     at.waits.turnEnded();
     expect(at.waits.size).toBe(left.length);

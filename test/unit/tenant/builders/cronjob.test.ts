@@ -23,12 +23,6 @@ describe('the cleanup of a tenant', () => {
     expect(spec).toMatchObject({ schedule: '30 3 * * 1', timeZone: 'Europe/Berlin', suspend: false });
   });
 
-  it('gets no sidecar of a service mesh, which would keep its Job from completing', () => {
-    const { labels, annotations } = podOf(made())?.metadata ?? {};
-    expect(labels).toMatchObject({ 'sidecar.istio.io/inject': 'false' });
-    expect(annotations).toMatchObject({ 'sidecar.istio.io/inject': 'false', 'linkerd.io/inject': 'disabled' });
-  });
-
   it('runs once an hour by default, at a minute that stays the same', () => {
     expect(made().spec?.schedule).toMatch(/^([1-5]?\d) \* \* \* \*$/);
     expect(made().spec?.schedule).toBe(made().spec?.schedule);

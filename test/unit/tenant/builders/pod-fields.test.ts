@@ -91,6 +91,18 @@ describe.each(Object.entries(CLEANUPS))('the pod of %s', (_, templateOf) => {
     });
   });
 
+  it('gets no sidecar of a service mesh, which would keep its Job from completing, whatever the spec says', () => {
+    const injected = { 'sidecar.istio.io/inject': 'true', 'kuma.io/sidecar-injection': 'enabled' };
+    const meshed = { ...injected, 'linkerd.io/inject': 'enabled', 'consul.hashicorp.com/connect-inject': 'true' };
+    const { labels, annotations } = templateOf({ pods: { labels: injected, annotations: meshed } }).metadata ?? {};
+    expect(labels).toMatchObject({ 'sidecar.istio.io/inject': 'false', 'kuma.io/sidecar-injection': 'disabled' });
+    expect(annotations).toMatchObject({
+      'sidecar.istio.io/inject': 'false',
+      'linkerd.io/inject': 'disabled',
+      'consul.hashicorp.com/connect-inject': 'false',
+    });
+  });
+
   it('has small ones by default', () => {
     expect(containerOf(templateOf({})).resources).toEqual({
       requests: { cpu: '50m', memory: '64Mi' },

@@ -18,7 +18,16 @@ describe('the address of Redis', () => {
       },
     ],
     ['rediss+sentinel://a/main/2', { kind: 'Sentinel', master: 'main', db: 2, isTLS: true }],
-    ['redis+cluster://a:1,b:2', { kind: 'Cluster', endpoints: [{ host: 'a', port: 1 }, { host: 'b', port: 2 }] }],
+    [
+      'redis+cluster://a:1,b:2',
+      {
+        kind: 'Cluster',
+        endpoints: [
+          { host: 'a', port: 1 },
+          { host: 'b', port: 2 },
+        ],
+      },
+    ],
   ])('is %s', (text, expected) => {
     expect(parseRedisAddress(text)).toMatchObject({ ...expected, text });
   });

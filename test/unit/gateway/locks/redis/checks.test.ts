@@ -20,7 +20,7 @@ describe('what Redis says of itself', () => {
     ['a node of a cluster', { cluster_enabled: '1' }, 'NotServing', 'redis+cluster://'],
     ['one that loads', { loading: '1' }, 'NotServing', 'loads its data'],
   ])('is a problem: %s', (_what, fields, reason, word) => {
-    const { problem } = judgeInfo(info(fields as Record<string, string>), false);
+    const { problem } = judgeInfo(info(fields), false);
     expect(problem?.reason).toBe(reason);
     expect(`${problem?.what}; ${problem?.remedy}`).toContain(word);
   });

@@ -129,6 +129,15 @@ describe('a connection to Redis', () => {
     expect(clients).toHaveLength(2);
   });
 
+  it('is made again for what could not be sent, because it had just ended', async () => {
+    plays = [
+      { get: () => Promise.reject(new Error("Stream isn't writeable and enableOfflineQueue options is false")) },
+      {},
+    ];
+    expect(await ask()).toBeNull();
+    expect(clients).toHaveLength(2);
+  });
+
   it.each<[string, Play, string]>([
     ['a replica', { info: GOOD.replace('master', 'slave') }, 'ReadOnly'],
     ['an old version', { info: 'redis_version:5.0.14' }, 'TooOld'],
@@ -158,7 +167,9 @@ describe('a connection to Redis', () => {
     await ask();
     expect(clients).toHaveLength(2);
     const warnings = logged.filter(({ message }) => message.includes('may lose'));
-    expect(warnings).toEqual([expect.objectContaining({ fields: expect.objectContaining({ problem: expect.stringContaining('allkeys-lru') }) })]);
+    expect(warnings).toEqual([
+      expect.objectContaining({ fields: expect.objectContaining({ problem: expect.stringContaining('allkeys-lru') }) }),
+    ]);
   });
 
   it('ends with the store, also one that is being made', async () => {
