@@ -71,8 +71,8 @@ describe('while a command of a client runs', () => {
     await running();
     world.client().call(RESUME, { sessionId: 's' });
     await settle();
-    const deadline = world.clock.now() + 1000;
-    world.fleet.change({ drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline, comesBack: true }] });
+    const timeoutMs = 1000;
+    world.fleet.change({ drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs, comesBack: true }] });
     await world.clock.advance(5000);
     expect(world.server.count('sessions.close')).toBe(1);
   });
