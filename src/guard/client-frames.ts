@@ -128,7 +128,7 @@ export class ClientFrames {
     try {
       grant = readGrant(paramsIn(body)['grant']);
     } catch (error) {
-      const message = toError(error).message;
+      const { message } = toError(error);
       return this.#refuse(call, { rule: 'BadGrant', message: `the grant is refused: ${message}` });
     }
     kept(1);

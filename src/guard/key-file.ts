@@ -25,7 +25,7 @@ export class KeyFile {
       this.#look();
       this.#problem = undefined;
     } catch (error) {
-      const message = toError(error).message;
+      const { message } = toError(error);
       if (message !== this.#problem) this.#failed(`${this.#path}: ${message}`);
       this.#problem = message;
     }
