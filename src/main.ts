@@ -5,6 +5,7 @@ import { EXPORT_FLAGS, parseExportOptions } from './commands/export/options.ts';
 import { UsageError } from './commands/flags.ts';
 import { GATEWAY_FLAGS, parseGatewayOptions } from './commands/gateway/options.ts';
 import { ConfigError } from './kube/types/errors.ts';
+import { GUARD_FLAGS, parseGuardOptions } from './commands/guard/options.ts';
 import { OPERATOR_FLAGS, parseOperatorOptions } from './commands/operator/options.ts';
 
 const usage = `Usage: copilot-operator COMMAND [FLAGS]
@@ -12,6 +13,7 @@ const usage = `Usage: copilot-operator COMMAND [FLAGS]
 Commands:
   operator    Run the controllers of CopilotTenants and CopilotSessions.
   gateway     Serve clients of the Copilot SDK: one address for all tenants.
+  guard       Stand before a CLI server on a shared volume. Needs no access to Kubernetes.
   ping        Ping a Copilot CLI server: ping HOST[:PORT], with its connection token in COPILOT_CONNECTION_TOKEN.
   cleanup     Delete unused sessions or one session, or sweep volumes. Needs no access to Kubernetes.
   export      Print a server of a tenant for Azure Container Instances: export aci NAMESPACE/TENANT.
@@ -23,6 +25,9 @@ ${OPERATOR_FLAGS}
 
 Flags of gateway:
 ${GATEWAY_FLAGS}
+
+Flags of guard:
+${GUARD_FLAGS}
 
 Flags of cleanup:
 ${CLEANUP_FLAGS}
@@ -43,6 +48,11 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
       const options = parseGatewayOptions(args, process.env);
       const { runGateway } = await import('./commands/gateway/command.ts');
       return runGateway(options);
+    }
+    case 'guard': {
+      const options = parseGuardOptions(args, process.env);
+      const { runGuard } = await import('./commands/guard/command.ts');
+      return runGuard(options);
     }
     case 'ping': {
       const { runPing } = await import('./commands/ping/command.ts');
@@ -69,7 +79,7 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
       return 0;
     default:
       throw new UsageError(
-        `${command === '' ? 'missing command' : `unknown command "${command}"`}: use operator, gateway, ping, cleanup, export, crds or help`,
+        `${command === '' ? 'missing command' : `unknown command "${command}"`}: use operator, gateway, guard, ping, cleanup, export, crds or help`,
       );
   }
 }

@@ -130,6 +130,8 @@ export const Label = {
    * this label.
    */
   client: `${GROUP}/client-of`,
+  /** On a Lease of the gateway about a session: a hash of the tenant's UID, by which those of one tenant are listed. */
+  tenantKey: `${GROUP}/tenant-key`,
 } as const;
 
 /** Value of {@link Label.name} on every child of a tenant. */
@@ -172,4 +174,12 @@ export const Annotation = {
   wakeAddress: `${GROUP}/wake-address`,
   /** On the Lease of a replica of the gateway, with the value `true`: the replica is to stop, and takes no further tenants. */
   draining: `${GROUP}/draining`,
+  /** On a Lease of the gateway about a session: the tenant's UID and the session's id, as JSON; the Lease is named after a hash of both. */
+  sessionKey: `${GROUP}/session-key`,
+  /** On such a Lease: on which server the session is, as gateways have agreed. */
+  sessionRecord: `${GROUP}/session-record`,
+  /** On such a Lease: the number of its last lock. */
+  sessionLockEpoch: `${GROUP}/session-lock-epoch`,
+  /** On the Lease of a tenant with such sessions: numbers that must not be used again, as JSON. */
+  sessionEpochs: `${GROUP}/session-epochs`,
 } as const;

@@ -27,10 +27,10 @@ export interface SessionGrant {
   readonly epoch: number;
   readonly intent: GrantIntent;
   /**
-   * UID of the pod that had the session last, if it has not closed it and the signer knows that nothing of that pod runs any more. Without
-   * it such a session is refused as `NotClosed`.
+   * UIDs of pods of which the signer knows that nothing runs any more: what they have not closed is no obstacle. A session that another pod
+   * has not closed is refused as `NotClosed`.
    */
-  readonly gone?: string | undefined;
+  readonly gone?: readonly string[] | undefined;
   /** When it was signed, RFC 3339: for logs only. Epochs decide what is current, because clocks of two machines differ. */
   readonly issuedAt: string;
 }
@@ -103,7 +103,8 @@ export function readGrant(text: unknown, verifiers: readonly GrantVerifier[]): S
   const [, keyId, payload = '', signature = ''] = GRANT.exec(text) ?? [];
   if (keyId === undefined) throw new InvalidGrantError('it is no grant of a version that this guard knows');
   const key = verifiers.find(({ id }) => id === keyId)?.publicKey;
-  if (key === undefined) throw new InvalidGrantError(`it is signed by the key ${keyId}, which this guard does not have`);
+  if (key === undefined)
+    throw new InvalidGrantError(`it is signed by the key ${keyId}, which this guard does not have`);
   const signed = text.slice(0, -signature.length - 1);
   if (!verify(null, Buffer.from(DOMAIN + signed), key, Buffer.from(signature, 'base64url')))
     throw new InvalidGrantError('its signature is wrong');
@@ -119,8 +120,9 @@ function decode(json: string): SessionGrant {
   // It is signed: what is wrong with it is a mistake of the signer or another version, and no attack.
   const value: unknown = JSON.parse(json);
   const { tenant, server, pod, session, epoch, intent, gone, issuedAt } = isObject(value) ? value : {};
-  if (!isText(tenant) || !isText(server) || !isText(pod) || !isText(issuedAt) || (gone !== undefined && !isText(gone)))
+  if (!isText(tenant) || !isText(server) || !isText(pod) || !isText(issuedAt))
     throw new InvalidGrantError('it lacks a field');
+  if (gone !== undefined && !isTexts(gone)) throw new InvalidGrantError('its pods that are gone are no UIDs');
   if (typeof session !== 'string' || !isSessionId(session)) throw new InvalidGrantError('its session is no session id');
   if (typeof epoch !== 'number' || !Number.isSafeInteger(epoch) || epoch < 1)
     throw new InvalidGrantError('its epoch is no positive integer');
@@ -134,6 +136,10 @@ function decode(json: string): SessionGrant {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(isText);
 }
 
 function ed25519(key: KeyObject): KeyObject {

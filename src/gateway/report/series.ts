@@ -1,7 +1,7 @@
 /** How the metrics of the gateway are registered: with their prefix, and with every series from the start. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
-const PREFIX = 'copilot_gateway_';
+const GATEWAY_PREFIX = 'copilot_gateway_';
 
 /** Reads it once for all metrics of a scrape that are read from it: a registry begins to collect them all in the same turn of the event loop. */
 export function oncePerScrape<T>(read: () => T): () => T {
@@ -16,9 +16,12 @@ export function oncePerScrape<T>(read: () => T): () => T {
 /** Makes the metrics of one registry. Helps list the values of labels. */
 export class Series {
   readonly #registry: Registry;
+  readonly #prefix: string;
 
-  constructor(registry: Registry) {
+  /** `prefix`: with what their names begin. */
+  constructor(registry: Registry, prefix = GATEWAY_PREFIX) {
     this.#registry = registry;
+    this.#prefix = prefix;
   }
 
   /** A counter whose series all exist from the start, so that a rate over them includes the first increment. */
@@ -26,7 +29,7 @@ export class Series {
     const entries = Object.entries(labels ?? {}) as [L, readonly string[]][];
     const values = entries.flatMap(([, all]) => all).join(', ');
     const counter = new Counter<L>({
-      name: `${PREFIX}${name}`,
+      name: `${this.#prefix}${name}`,
       help: values === '' ? help : `${help}: ${values}`,
       labelNames: entries.map(([label]) => label),
       registers: [this.#registry],
@@ -39,14 +42,14 @@ export class Series {
 
   /** `name` ends in its unit, and so are `buckets`. */
   histogram(name: string, help: string, buckets: readonly number[]): Histogram {
-    return new Histogram({ name: `${PREFIX}${name}`, help, buckets: [...buckets], registers: [this.#registry] });
+    return new Histogram({ name: `${this.#prefix}${name}`, help, buckets: [...buckets], registers: [this.#registry] });
   }
 
   /** A counter whose value is read at each scrape: for what is counted thousands of times between two of them. */
   tally(name: string, help: string, read: () => number): void {
     let counted = 0;
     const counter = new Counter({
-      name: `${PREFIX}${name}`,
+      name: `${this.#prefix}${name}`,
       help,
       registers: [],
       collect() {
@@ -61,7 +64,7 @@ export class Series {
   /** A gauge whose value is read at each scrape. */
   gauge(name: string, help: string, read: () => number): void {
     const gauge = new Gauge({
-      name: `${PREFIX}${name}`,
+      name: `${this.#prefix}${name}`,
       help,
       registers: [],
       collect() {
@@ -79,7 +82,7 @@ export class Series {
     read: () => Iterable<{ readonly labels: Readonly<Record<L, string>>; readonly value: number }>,
   ): void {
     const gauge = new Gauge<L>({
-      name: `${PREFIX}${name}`,
+      name: `${this.#prefix}${name}`,
       help,
       labelNames: [...labels],
       registers: [],
@@ -94,7 +97,7 @@ export class Series {
   /** A gauge with a series for each of `all`; at each scrape those that `isSet` names are 1, and the others 0. */
   flags(name: string, help: string, label: string, all: readonly string[], isSet: () => readonly string[]): void {
     const gauge = new Gauge({
-      name: `${PREFIX}${name}`,
+      name: `${this.#prefix}${name}`,
       help: `${help}: ${all.join(', ')}`,
       labelNames: [label],
       registers: [],
@@ -109,7 +112,7 @@ export class Series {
   /** A gauge by state; at each scrape `count` says how many there are in each. */
   states<S extends string>(name: string, help: string, all: readonly S[], count: () => ReadonlyMap<S, number>): void {
     const gauge = new Gauge({
-      name: `${PREFIX}${name}`,
+      name: `${this.#prefix}${name}`,
       help: `${help}: ${all.join(', ')}`,
       labelNames: ['state'],
       registers: [],

@@ -18,8 +18,8 @@ const IMAGES = ['--server-image=x', '--operator-image=y'];
 
 describe('the command line', () => {
   it.each([
-    [['frobnicate'], 'unknown command "frobnicate": use operator, gateway, ping, cleanup, export, crds or help'],
-    [[], 'missing command: use operator, gateway, ping, cleanup, export, crds or help'],
+    [['frobnicate'], 'unknown command "frobnicate": use operator, gateway, guard, ping, cleanup, export, crds or help'],
+    [[], 'missing command: use operator, gateway, guard, ping, cleanup, export, crds or help'],
     [['operator'], '--server-image is required'],
     [['operator', ...IMAGES, '--concurrency=0'], '--concurrency=0: must be a whole number above 0'],
     [['operator', ...IMAGES, '--colour'], "Unknown option '--colour'"],

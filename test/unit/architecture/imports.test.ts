@@ -16,8 +16,9 @@ const allowed: Record<string, readonly string[]> = {
   tenant: ['api', 'kube', 'copilot', 'resources', 'servers'],
   session: ['api', 'kube', 'copilot', 'resources', 'servers'],
   gateway: ['api', 'kube', 'copilot', 'resources', 'servers'],
+  guard: ['api', 'kube', 'copilot', 'resources'],
   cleanup: ['api', 'kube', 'copilot', 'resources'],
-  commands: ['api', 'kube', 'copilot', 'resources', 'servers', 'tenant', 'session', 'gateway', 'cleanup'],
+  commands: ['api', 'kube', 'copilot', 'resources', 'servers', 'tenant', 'session', 'gateway', 'guard', 'cleanup'],
 };
 
 /**
@@ -138,6 +139,16 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['removal', 'labeller'],
     ['reconciler'],
     ['controller'],
+  ],
+  guard: [
+    ['fence', 'key-file', 'lane', 'line', 'scan-call', 'server-watch'],
+    ['methods', 'stamps'],
+    ['stamp-disk'],
+    ['fence-log'],
+    ['sessions'],
+    ['client-frames', 'server-frames'],
+    ['pair'],
+    ['guard'],
   ],
   cleanup: [
     ['model', 'file-tree', 'file-system-usage'],
@@ -289,7 +300,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   'gateway/routing': [['owner-chain', 'serving', 'slim'], ['known-models', 'known-pods'], ['fleet'], ['add-fleet']],
   commands: [
     ['flags', 'permission'],
-    ['gateway', 'operator', 'cleanup', 'ping', 'crds', 'export'],
+    ['gateway', 'guard', 'operator', 'cleanup', 'ping', 'crds', 'export'],
   ],
   tenant: [
     [

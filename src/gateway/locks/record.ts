@@ -1,0 +1,132 @@
+/** Records of sessions: what becomes of one by each step, and how it is written down. */
+import {
+  MAX_EPOCH,
+  type Acquire,
+  type Advance,
+  type Place,
+  type RecordState,
+  type SessionKey,
+  type SessionRecord,
+} from './store.ts';
+
+/** Characters of an id: what users choose has fewer. */
+const MAX_ID = 1_024;
+/** ms: an hour. Whoever needs a lock for longer renews it. */
+const MAX_TTL_MS = 3_600_000;
+
+/** @throws RangeError for a key that is none */
+export function checkKey({ tenant, session }: SessionKey): void {
+  checkTenant(tenant);
+  checkText('session', session);
+}
+
+/** @throws RangeError */
+export function checkTenant(tenant: string): void {
+  checkText('tenant', tenant);
+}
+
+/** @throws RangeError */
+export function checkAdvance({ floor, holder, seen }: Advance): void {
+  checkFloor(floor);
+  checkText('holder', holder);
+  if (Math.max(floor, seen?.epoch ?? 0) >= MAX_EPOCH)
+    throw new RangeError(`epoch: there is none above ${MAX_EPOCH}, which was seen`);
+}
+
+/** @throws RangeError */
+export function checkAcquire({ floor, holder, ttlMs }: Acquire): void {
+  checkFloor(floor);
+  checkText('holder', holder);
+  checkTtl(ttlMs);
+}
+
+/** @throws RangeError */
+export function checkTtl(ttlMs: number): void {
+  if (!Number.isInteger(ttlMs) || ttlMs < 1 || ttlMs > MAX_TTL_MS)
+    throw new RangeError(`ttlMs: ${ttlMs} is not a whole number from 1 to ${MAX_TTL_MS}`);
+}
+
+function checkFloor(floor: number): void {
+  if (!Number.isInteger(floor) || floor < 0 || floor >= MAX_EPOCH)
+    throw new RangeError(`floor: ${floor} is not a whole number from 0 to ${MAX_EPOCH - 1}`);
+}
+
+function checkText(name: string, text: string): void {
+  if (text === '' || text.length > MAX_ID)
+    throw new RangeError(`${name}: it has ${text.length} characters, and must have 1 to ${MAX_ID}`);
+}
+
+/** Whether a record is the one that was seen: an epoch is given once, and within it only the state changes. */
+export function isSame(found: SessionRecord | undefined, seen: SessionRecord | undefined): boolean {
+  return found?.epoch === seen?.epoch && found?.state === seen?.state && found?.holder === seen?.holder;
+}
+
+/** The record after `advance`. `forgotten`: the highest epoch that counts where there was no record. */
+export function advanced({ seen, floor, place, holder }: Advance, forgotten: number): SessionRecord {
+  const least = Math.max(floor, seen?.epoch ?? forgotten);
+  return { epoch: least + 1, state: 'Moving', place, leaving: leftFor(place, seen), holder };
+}
+
+/** Where the session may be loaded beside `place`: each pod once. */
+export function leftFor(place: Place, seen: SessionRecord | undefined): Place[] {
+  const pods = new Map<string, Place>();
+  for (const left of seen === undefined ? [] : [...seen.leaving, seen.place])
+    if (left.podUID !== place.podUID) pods.set(left.podUID, left);
+  return [...pods.values()];
+}
+
+/** The record after `settle`. */
+export function settled(seen: SessionRecord): SessionRecord {
+  return { ...seen, state: 'Placed', leaving: [] };
+}
+
+/**
+ * As text: what tells records apart comes first, so that whoever compares need not read the rest, which later versions may extend.
+ * `7 Moving "holder" [["team/acme-0","pod-uid"],[]]`
+ */
+export function writeRecord(record: SessionRecord): string {
+  return `${record.epoch} ${writeBody(record)}`;
+}
+
+/** The same after the epoch. */
+export function writeBody({ state, holder, place, leaving }: Omit<SessionRecord, 'epoch'>): string {
+  return `${state} ${JSON.stringify(holder)} ${JSON.stringify([pair(place), leaving.map(pair)])}`;
+}
+
+/** With what the text of this record begins, and that of no other. */
+export function signOf({ epoch, state, holder }: SessionRecord): string {
+  return `${epoch} ${state} ${JSON.stringify(holder)} `;
+}
+
+const SHAPE = /^([1-9]\d{0,15}) (Moving|Placed) ("(?:[^"\\]|\\.)*") (\[.*\])$/;
+
+/** Undefined for a text that is no record. */
+export function readRecord(text: string): SessionRecord | undefined {
+  const [, epoch = '', state = '', holder = '', places = ''] = SHAPE.exec(text) ?? [];
+  if (epoch === '') return undefined;
+  try {
+    const [place, leaving] = JSON.parse(places) as unknown[];
+    const read = {
+      epoch: Number(epoch),
+      state: state as RecordState,
+      place: placeOf(place),
+      leaving: Array.isArray(leaving) ? leaving.map(placeOf) : [undefined],
+      holder: JSON.parse(holder) as string,
+    };
+    const isWhole = read.place !== undefined && read.leaving.every((each) => each !== undefined);
+    return isWhole ? (read as SessionRecord) : undefined;
+  } catch {
+    // JSON.parse: it is no record, which the caller reports.
+    return undefined;
+  }
+}
+
+function pair({ server, podUID }: Place): readonly [string, string] {
+  return [server, podUID];
+}
+
+function placeOf(value: unknown): Place | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const [server, podUID] = value as unknown[];
+  return typeof server === 'string' && typeof podUID === 'string' ? { server, podUID } : undefined;
+}
