@@ -16,6 +16,7 @@ import {
   type CallOptions,
   type ClientMetadata,
   type Deletion,
+  type Requester,
   type SessionActivity,
 } from '../../copilot/index.ts';
 import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection-share.ts';
@@ -25,11 +26,21 @@ import { Schedule } from '../schedule.ts';
 import type { Server, ServerUpdate } from '../server.ts';
 import { SessionCache } from './session-cache.ts';
 import { poll, type PollResult } from './poll.ts';
-import type { Disuse, Limitation, ServerSessions } from './sessions.ts';
+import { type Disuse, HeldElsewhereError, type Limitation, type ServerSessions } from './sessions.ts';
+
+/** Has the guard in front of a server grant a session, and returns the key of the server that has it, if it is another one. */
+export type ObtainGrant = (
+  client: Requester,
+  server: { readonly guardOf: string; readonly key: string; readonly podUID: string },
+  session: { readonly sessionId: string; readonly intent: 'close' | 'delete' },
+  options: CallOptions,
+) => Promise<{ readonly heldBy?: string | undefined }>;
 
 /** What the servers of one survey share. */
 export interface SurveyContext extends RegistryContext {
   readonly labelKeys: readonly string[];
+  /** Has the guard of a server grant what ends a session; undefined: servers with guards refuse that. */
+  readonly grant: ObtainGrant | undefined;
   /** Throws unless this process may change sessions now. */
   readonly writeGate: () => void;
   /** Least time between the starts of two polls of a server, in ms; a quarter of it while journals are left to be read. */
@@ -149,6 +160,8 @@ export class SurveyedServer {
   }
 
   async label(sessionId: string, labels: ClientMetadata): Promise<boolean> {
+    // A grant would take the session away from the gateway.
+    if (this.#server.target.guardOf !== undefined) return false;
     const stored = await updateClientMetadata(this.#clientForWrite(), sessionId, labels, CALL);
     if (stored) this.#cache.invalidateLabels();
     this.requestPoll();
@@ -164,7 +177,9 @@ export class SurveyedServer {
   }
 
   async close(sessionId: string): Promise<void> {
-    await closeSession(this.#clientForWrite(), sessionId, CALL);
+    const connection = this.#clientForWrite();
+    await this.#obtainGrant(connection, sessionId, 'close');
+    await closeSession(connection, sessionId, CALL);
     this.requestPoll();
   }
 
@@ -178,12 +193,18 @@ export class SurveyedServer {
     if (now < expiresAt) return 'InUse';
     // Last, because this resets the idle clock of a loaded session.
     if ((await getActivity(connection, sessionId, CALL)) === 'Active') return 'InUse';
-    return this.delete(sessionId);
+    try {
+      return await this.delete(sessionId);
+    } catch (error) {
+      if (error instanceof HeldElsewhereError) return 'InUse';
+      throw error;
+    }
   }
 
   async delete(sessionId: string): Promise<Deletion> {
     const connection = this.#clientForWrite();
     const started = this.#context.clock.monotonic();
+    await this.#obtainGrant(connection, sessionId, 'delete');
     const deletion = await deleteSession(connection, sessionId, CALL);
     this.requestPoll();
     const spent = this.#context.clock.monotonic() - started;
@@ -198,6 +219,15 @@ export class SurveyedServer {
     this.#cache.remove(sessionId);
     if (this.#answer !== undefined) this.#publish(this.#answer.at);
     return deletion;
+  }
+
+  /** Has the guard let this process end the session, if there is one. @throws HeldElsewhereError */
+  async #obtainGrant(connection: SharedClient, sessionId: string, intent: 'close' | 'delete'): Promise<void> {
+    const { guardOf, key, podUID } = this.#server.target;
+    const { grant } = this.#context;
+    if (guardOf === undefined || grant === undefined) return;
+    const { heldBy } = await grant(connection, { guardOf, key, podUID }, { sessionId, intent }, CALL);
+    if (heldBy !== undefined) throw new HeldElsewhereError(heldBy, sessionId);
   }
 
   /** Stops polling. */
