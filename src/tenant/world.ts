@@ -17,21 +17,23 @@ import type {
 import { ConfigMap, Deployment, PersistentVolumeClaim, ReplicaSet, Secret } from '../kube/types/builtins.ts';
 import { isForbidden, isNotFound } from '../kube/types/errors.ts';
 import { ignoreNotFound } from '../kube/types/not-found.ts';
+import type { Keys } from '../kube/types/keys.ts';
 import { getControllerOf, isControlledBy } from '../kube/types/owner.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import { keyOf, type KubeObject } from '../kube/types/types.ts';
 import type { Applier } from '../kube/write/apply.ts';
 import { isConditionTrue } from '../kube/write/conditions.ts';
 import { latestWarning, saysWhyNoPod } from '../resources/event-warning.ts';
-import { childName, serverIndex, serverName } from '../resources/names.ts';
+import { publicGrantKeys } from '../resources/grant-keys.ts';
+import { childName, claimName, serverIndex, serverName } from '../resources/names.ts';
 import { BY_TENANT } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
+import { isSharedStorage, type CopilotTenant } from '../resources/tenant.ts';
 import { modelSecretRef } from './decisions/model-credential.ts';
 import { podInputKey, podInputRefs } from './decisions/pod-inputs.ts';
 import { isCreating, isUnscheduled, waitsForVolume } from './decisions/pod-cause.ts';
 import { withEvictions } from './evictions.ts';
-import type { CleanupWorld, PodInputRead, SecretRead, ServerWorld, World } from './model.ts';
+import type { CleanupWorld, PodInputRead, SecretRead, ServerWorld, SharedWorld, World } from './model.ts';
 import { eventSubjectOf, openRun, uncountedTimeOut } from './open-run.ts';
 import type { NodeSource } from './nodes.ts';
 import type { PodOwners } from './pod-owners.ts';
@@ -78,6 +80,8 @@ export interface WorldContext {
   readonly applier: Pick<Applier, 'lastWrite' | 'ofCached'>;
   readonly podOwners: Pick<PodOwners, 'withLookAlikes'>;
   readonly nodes: Pick<NodeSource, 'view' | 'departure'>;
+  /** Those that sign grants; undefined: there is no gateway. */
+  readonly grantKeys?: Keys | undefined;
 }
 
 /** The world, and how old the oldest part of it is that was not read now, in ms: a Secret that this process wrote within seconds. */
@@ -89,12 +93,11 @@ export interface WorldRead {
 /** Reads the world once; throws if a list or Secret cannot be read. */
 export async function readWorld(
   tenant: CopilotTenant,
-  { stores, client, applier, podOwners, nodes }: WorldContext,
+  { stores, client, applier, podOwners, nodes, grantKeys }: WorldContext,
   now: number,
   signal: AbortSignal,
 ): Promise<WorldRead> {
   const { name, namespace = '' } = tenant.metadata;
-  const key = keyOf(tenant);
   const ref = modelSecretRef(tenant);
   let ageMs = 0;
   // While its first server starts a tenant is reconciled every few seconds.
@@ -111,7 +114,7 @@ export async function readWorld(
     ownSecret('binding'),
     ref && read(client, Secret, { namespace, name: ref.name }, signal),
     readPodInputs(tenant, client, signal),
-    withUnlabelled(readServers(name, key, stores, applier), tenant, client, signal)
+    withUnlabelled(readServers(tenant, stores, applier), tenant, client, signal)
       .then((found) => withReplicaSets(found, namespace, client, signal))
       .then((found) => withEvictions(found, client, signal))
       .then((found) => podOwners.withLookAlikes(tenant, found, signal))
@@ -131,12 +134,29 @@ export async function readWorld(
     gatewayRole: stores.roles?.get(rights),
     gatewayRoleBinding: stores.roleBindings?.get(rights),
     cleanup,
+    ...(isSharedStorage(tenant) && { shared: sharedWorld(tenant, servers, stores, grantKeys) }),
     tokenSecret,
     bindingSecret,
     modelSecret,
     podInputs,
   };
   return { world, ageMs };
+}
+
+/** A claim without its labels is in no cache: {@link withUnlabelled} has found it. */
+function sharedWorld(
+  tenant: CopilotTenant,
+  servers: ReadonlyMap<number, ServerWorld>,
+  stores: TenantStores,
+  grantKeys: Keys | undefined,
+): SharedWorld {
+  const { name, namespace = '' } = tenant.metadata;
+  const [found] = [...servers.values()].flatMap(({ claim }) => claim ?? []);
+  return {
+    claim: stores.claims.get({ namespace, name: childName(name, 'shared') }) ?? found,
+    guardConfigMap: stores.configMaps.get({ namespace, name: childName(name, 'guard') }),
+    publicKeys: publicGrantKeys(grantKeys?.all ?? []),
+  };
 }
 
 function readCleanup(tenant: CopilotTenant, stores: TenantStores): CleanupWorld {
@@ -204,14 +224,16 @@ async function read<T extends KubeObject>(
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 function readServers(
-  tenant: string,
-  key: string,
+  tenant: CopilotTenant,
   stores: TenantStores,
   applier: Pick<Applier, 'ofCached'>,
 ): Map<number, Mutable<ServerWorld>> {
+  const { name, namespace = '' } = tenant.metadata;
+  const key = keyOf(tenant);
+  const shared = isSharedStorage(tenant);
   const servers = new Map<number, Mutable<ServerWorld>>();
   const at = (server: string | undefined): Mutable<ServerWorld> | undefined => {
-    const index = serverIndex(tenant, server ?? '');
+    const index = serverIndex(name, server ?? '');
     if (index === undefined) return undefined;
     const found = servers.get(index) ?? { index, pods: [] };
     servers.set(index, found);
@@ -226,7 +248,8 @@ function readServers(
     const server = at(object.metadata.name);
     if (server) server.service = object;
   }
-  for (const object of stores.claims.byIndex(TENANT_INDEX, key)) {
+  // Volumes of an earlier tenant of this name whose servers had one each stay as they are.
+  for (const object of shared ? [] : stores.claims.byIndex(TENANT_INDEX, key)) {
     const server = at(object.metadata.name);
     if (server) server.claim = object;
   }
@@ -234,6 +257,10 @@ function readServers(
     const server = at(pod.metadata.labels?.[Label.server]);
     if (server) server.pods = [...server.pods, pod];
   }
+  const claim = shared ? stores.claims.get({ namespace, name: childName(name, 'shared') }) : undefined;
+  if (claim === undefined) return servers;
+  for (let index = 0; index < tenant.spec.replicas; index++) at(serverName(name, index));
+  for (const server of servers.values()) server.claim = claim;
   return servers;
 }
 
@@ -248,8 +275,8 @@ async function withUnlabelled(
   signal: AbortSignal,
 ): Promise<Map<number, Mutable<ServerWorld>>> {
   const { name, namespace = '' } = tenant.metadata;
-  const find = <T extends KubeObject>(type: ResourceType<T>, index: number): Promise<T | undefined> =>
-    ignoreNotFound(client.get(type, { namespace, name: serverName(name, index) }, { signal }));
+  const find = <T extends KubeObject>(type: ResourceType<T>, child: string): Promise<T | undefined> =>
+    ignoreNotFound(client.get(type, { namespace, name: child }, { signal }));
   const withVolume = new Set<number | undefined>();
   for (const server of tenant.status?.servers ?? []) {
     const index = serverIndex(name, server.name);
@@ -260,8 +287,10 @@ async function withUnlabelled(
   await Promise.all(
     [...servers.values()].map(async (server) => {
       const { index, deployment, pods, claim } = server;
-      if (deployment === undefined && pods.length > 0) server.deployment = await find(Deployment, index);
-      if (claim === undefined && withVolume.has(index)) server.claim = await find(PersistentVolumeClaim, index);
+      const hasVolume = isSharedStorage(tenant) ? withVolume.size > 0 : withVolume.has(index);
+      if (deployment === undefined && pods.length > 0)
+        server.deployment = await find(Deployment, serverName(name, index));
+      if (claim === undefined && hasVolume) server.claim = await find(PersistentVolumeClaim, claimName(tenant, index));
     }),
   );
   return servers;
