@@ -47,7 +47,7 @@ import { StatusWriter } from './status-writer.ts';
 import { Targets, tenantOfTarget } from './targets.ts';
 import { slimDeployment, slimJob, slimPod } from './transforms.ts';
 import type { Wakes } from './wakes.ts';
-import { TENANT_INDEX, tenantKeys } from './world.ts';
+import { TENANT_INDEX, tenantKeys } from './read-servers.ts';
 
 /**
  * The longest back-off, in ms. A tenant that keeps failing, for example because a webhook is down, is reconciled as often as any

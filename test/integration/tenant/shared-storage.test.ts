@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
 import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { ConfigMap, CronJob, Deployment, PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
+import type { ResourceType } from '../../../src/kube/types/resource.ts';
+import type { KubeObject } from '../../../src/kube/types/types.ts';
 import { publicGrantKeys } from '../../../src/resources/grant-keys.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { type OperatorFlags, ReconcilerWorld } from '../../support/reconciler-world.ts';
@@ -23,10 +25,8 @@ const open = (flags: OperatorFlags = {}) =>
 
 const condition = async (world: ReconcilerWorld, type: string) =>
   findCondition((await world.tenant('acme')).status?.conditions, type);
-async function names(world: ReconcilerWorld, type: typeof Deployment | typeof PersistentVolumeClaim) {
-  const { items } = await world.client.listAll<Deployment | PersistentVolumeClaim>(type as typeof Deployment, {
-    namespace: world.namespace,
-  });
+async function names<T extends KubeObject>(world: ReconcilerWorld, type: ResourceType<T>): Promise<string[]> {
+  const { items } = await world.client.listAll(type, { namespace: world.namespace });
   return items.map(({ metadata }) => metadata.name).toSorted();
 }
 const bind = (world: ReconcilerWorld, accessModes = ['ReadWriteMany']) =>

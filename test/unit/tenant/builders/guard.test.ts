@@ -1,3 +1,4 @@
+import { basename, dirname } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parseGuardOptions } from '../../../../src/commands/guard/options.ts';
 import { deployment } from '../../../../src/tenant/builders/deployment.ts';
@@ -47,9 +48,8 @@ describe('the pod of a server that shares its volume', () => {
     expect(sourceOf(stateDir)).toHaveProperty('emptyDir');
     expect(sourceOf(sessionsDir)).toEqual({ persistentVolumeClaim: { claimName: 'acme-shared' } });
     const { data, metadata } = guardConfigMap(tenant, 'PEM');
-    const [directory = '', file = ''] = [keyFile.slice(0, keyFile.lastIndexOf('/')), keyFile.split('/').at(-1)];
-    expect(sourceOf(directory)).toEqual({ configMap: { name: metadata.name } });
-    expect(data).toEqual({ [file]: 'PEM' });
+    expect(sourceOf(dirname(keyFile))).toEqual({ configMap: { name: metadata.name } });
+    expect(data).toEqual({ [basename(keyFile)]: 'PEM' });
   });
 
   it('has a server that only its guard reaches, and is probed through that', () => {
