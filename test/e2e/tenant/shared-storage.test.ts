@@ -9,7 +9,6 @@ import { CopilotSession } from '../../../src/resources/session.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { putSession } from '../../support/cleanup.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
-import { startGatewayBeside } from '../../support/gateway-beside.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
@@ -52,7 +51,8 @@ beforeAll(async () => {
       },
     ],
   });
-  await startGatewayBeside(namespace);
+  // Nobody connects there: what is looked at is what the operator does by itself.
+  await namespace.startOperator({ args: ['--gateway-address=127.0.0.1:4321'] });
   await namespace.createTenant('acme', {
     topology: 'SharedStorage',
     replicas: 2,
