@@ -25,6 +25,7 @@ export function registered(): Registry {
     surveyed: () => NONE,
     fleet: () => ({ rollouts: { Pending: 0, Running: 0, Stuck: 0 }, restartsWaiting: 0 }),
     wakes: () => ({ waiting: 0, waking: 0 }),
+    locks: () => ({ held: 0, oldestSeconds: 0 }),
     silentReplicas: () => 0,
   });
   return registry;

@@ -27,11 +27,11 @@ export type ConditionType = (typeof ConditionType)[keyof typeof ConditionType];
 
 /** Reasons of the condition `Ready`. While a cause in the condition Stalled keeps servers from serving, Ready has its reason instead. */
 export const ReadyReason = {
-  /** Every desired server runs the desired version and answers pings. */
+  /** Every desired server serves and answers pings, also one that is about to be replaced: whether a change is complete says Reconciling. */
   ServersReady: 'ServersReady',
   /** Servers are being created or started for the first time. */
   ServersStarting: 'ServersStarting',
-  /** Servers are being replaced, because the spec or a Secret changed. */
+  /** At least one server does not serve, because it is being replaced: the spec or a Secret changed. */
   ServersUpdating: 'ServersUpdating',
   /** At least one server that answered before does not answer now; see the condition Healthy. */
   ServersUnhealthy: 'ServersUnhealthy',

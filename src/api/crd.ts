@@ -105,6 +105,13 @@ const sessionColumns: PrinterColumn[] = [
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created.' },
   { name: 'Owner', type: 'string', priority: 1, jsonPath: '.spec.owner', description: 'User who owns it.' },
   {
+    name: 'Holder',
+    type: 'string',
+    priority: 1,
+    jsonPath: '.status.lock.holder',
+    description: 'User whose turn it is. Empty without spec.collaboration.',
+  },
+  {
     name: 'Server',
     type: 'string',
     priority: 1,

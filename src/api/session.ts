@@ -170,6 +170,26 @@ const sessionStatus = z.object({
     .describe(
       'What the session has used so far, as last known. Absent before its first turn, until its journal (`events.jsonl`) was read, and while that cannot be read or has more than 32 MiB or 32,000 events since the last total, which the server writes when it unloads the session.',
     ),
+  lock: z
+    .object({
+      holder: z
+        .string()
+        .max(MAX_USER_LENGTH)
+        .describe(
+          'The user whose turn runs, or was begun, as the gateway was told. What a terminal would not show of the name is replaced.',
+        ),
+      since: z.iso.datetime().describe('Since when.'),
+      epoch: z
+        .int()
+        .min(0)
+        .describe(
+          'Number of the lock: it rises whenever the turn passes to another client, as long as the same replica of the gateway serves the session. After that it begins anew.',
+        ),
+    })
+    .exactOptional()
+    .describe(
+      'Whose turn it is, of a session with `spec.collaboration.turns`, as the gateway has said last: written at most twice a minute, so it may be a minute old, and short turns are not seen. Absent: nobody holds the turn, or nobody who has stated a user.',
+    ),
   expiresAt: z.iso
     .datetime()
     .exactOptional()

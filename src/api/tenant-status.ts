@@ -136,6 +136,12 @@ const hibernation = z
       ),
     epoch: z.int().min(1).describe('It rises with each change of the phase.'),
     since: z.iso.datetime().describe('When this phase began.'),
+    countedAnew: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        'True of a wake whose time was over when the next operator process came: it was not there to see whether servers started, so the time is counted anew, once, from `since`.',
+      ),
     failure: z
       .object({
         epoch: z.int().min(1).describe('The epoch at which it failed: clients that waited before are told.'),

@@ -97,7 +97,7 @@ const drain = z.object({
 
 const hibernation = z.object({
   afterIdle: duration({ field: 'spec.hibernation.afterIdle', min: '1m', max: '720h' }).describe(
-    'The tenant is put to sleep when nobody has used it for this long: no turn, no call about a session, nothing that waits for an answer, and no client attached to a session. Pings, lists and health checks do not count. A background task of a session does not either, but servers are not stopped while one runs. The gateway measures it, so it begins anew when the gateway is restarted.',
+    'The tenant is put to sleep when nobody has used it for this long: no turn, no call about a session, nothing that waits for an answer, and no client attached to a session. Pings, lists and health checks do not count. A background task of a session does not either, but servers are not stopped while one runs. The gateway measures it, so it begins anew when the gateway is restarted; and it counts from when servers can be used at the earliest.',
   ),
   wakeTimeout: duration({ field: 'spec.hibernation.wakeTimeout', min: '5s', max: '1h' })
     .default('2m')

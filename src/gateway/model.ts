@@ -3,7 +3,7 @@
  * two halves of a client's connection.
  */
 import type { HibernationPhase, Isolation, Placement, TurnRule, UnavailableAction } from '../api/names.ts';
-import type { TenantCount } from '../resources/gateway-internal.ts';
+import type { HeldTurn, TenantCount } from '../resources/gateway-internal.ts';
 import type { WakeAsk } from '../resources/operator-internal.ts';
 
 /** Who a client is, as admission found out. */
@@ -149,8 +149,8 @@ export interface StatedDrain {
   /** It rises with each drain of a server of the tenant. */
   readonly epoch: number;
   readonly podUID: string;
-  /** When the turns are cut, ms since the epoch. */
-  readonly deadline: number;
+  /** How long turns may take, in ms: when it began is told by the clock of another machine. */
+  readonly timeoutMs: number;
   /** Whether another pod follows. */
   readonly comesBack: boolean;
 }
@@ -263,7 +263,7 @@ export interface Relay {
   drains(): DrainProgress[];
   /** The tenants that clients wait for, and those that are being put to sleep although they were used lately. */
   wakes(): WakeAsk[];
-  /** For how long tenants that may sleep were not used here. */
+  /** For how long tenants were not used here. */
   uses(): TenantUses;
 }
 
@@ -271,8 +271,10 @@ export interface Relay {
 export interface TenantUses {
   /** For how long this replica knows it, in ms. */
   readonly upMs: number;
-  /** Of tenants that may sleep, and were used here. */
+  /** Of tenants that were used here. */
   readonly idle: readonly (Omit<TenantCount, 'clients'> & { readonly idleMs: number })[];
+  /** The turns of sessions that several users work on, by who holds them. */
+  readonly heldTurns: readonly HeldTurn[];
 }
 
 /** `Waiting`: for an answer of its clients. `Running`: a turn runs, or a prompt is on its way. `Idle`: neither. `Unloaded`: its server does not have it in memory. */

@@ -37,22 +37,35 @@ export const Gateway = defineResource<KubeObject>({
   namespaced: true,
 });
 
-/** A line of `/tenants`: a tenant that has clients at this replica. */
+/** A line of `/tenants`: a tenant that has clients at this replica, or was used there. */
 export interface TenantCount extends NamespacedName {
   readonly clients: number;
-  /** Of one that may sleep: for how long nobody has used it, in ms. */
+  /** For how long nobody has used it, in ms. */
   readonly idleMs?: number | undefined;
+}
+
+/** Whose the turn of a session is, of one that several users work on: `namespace` and `name` are those of its tenant. */
+export interface HeldTurn extends NamespacedName {
+  readonly session: string;
+  /** The user, as the gateway was told. */
+  readonly holder: string;
+  /** It rises whenever the turn passes to another client, as long as the replica serves the session. */
+  readonly epoch: number;
+  /** For how long, in ms: the clocks of two machines differ. */
+  readonly heldMs: number;
 }
 
 /** The answer to `GET /tenants`. */
 export interface TenantsAnswer {
-  /** Those that have clients at this replica, and those that may sleep and were used here. */
+  /** Those that have clients at this replica, and those that were used here. */
   readonly tenants: readonly TenantCount[];
   /**
-   * For how long this replica knows what is used, in ms: whatever else may sleep was not used here for that long. Undefined: it is of a
+   * For how long this replica knows what is used, in ms: whatever else there is was not used here for that long. Undefined: it is of a
    * version that knows nothing of it.
    */
   readonly upMs?: number | undefined;
+  /** The turns that users hold at this replica, of sessions whose CopilotSession has `spec.collaboration.turns`. Undefined: none. */
+  readonly heldTurns?: readonly HeldTurn[] | undefined;
 }
 
 /** For how long after its deadline a drained pod is not used when no other one follows, in ms. Then a drain of it has to begin anew. */
@@ -82,8 +95,21 @@ export function parseTenants(text: string): TenantsAnswer {
     }
     return { namespace, name, clients, ...(isCount(idleMs) && { idleMs }) };
   });
-  const upMs = isObject(answer) ? answer['upMs'] : undefined;
-  return { tenants, ...(isCount(upMs) && { upMs }) };
+  const { upMs, heldTurns } = isObject(answer) ? answer : {};
+  return {
+    tenants,
+    ...(isCount(upMs) && { upMs }),
+    ...(Array.isArray(heldTurns) && heldTurns.length > 0 && { heldTurns: heldTurns.map(heldTurn) }),
+  };
+}
+
+function heldTurn(entry: unknown): HeldTurn {
+  const { namespace, name, session, holder, epoch, heldMs } = isObject(entry) ? entry : {};
+  const areNames = typeof namespace === 'string' && typeof name === 'string' && typeof session === 'string';
+  if (!areNames || typeof holder !== 'string' || !isCount(epoch) || !isCount(heldMs)) {
+    throw new Error('an entry of the answer is no turn that a user holds');
+  }
+  return { namespace, name, session, holder, epoch, heldMs };
 }
 
 /** The answer to `GET /drains`. @throws Error for anything else */

@@ -20,6 +20,7 @@ import { BY_ID, BY_TENANT, idKey, sessionIdOf, tenantKeyOf } from '../resources/
 import { removedBy } from './builders/removaljob.ts';
 import { RemovalJobs } from './removal/removal-jobs.ts';
 import { Labeller } from './labeller.ts';
+import type { LockSource } from './locks.ts';
 import { SweepRequester } from './removal/sweep-requester.ts';
 import { SessionStates } from './session-state.ts';
 import { SessionMetrics } from './metrics.ts';
@@ -43,6 +44,8 @@ export interface SessionControllerOptions {
   readonly claims: Pick<InformerLike<PersistentVolumeClaim>, 'store'>;
   /** The sessions on the tenants' servers. */
   readonly source: SessionSource;
+  /** Whose turn it is in sessions of several users; undefined: there is no gateway that says it. */
+  readonly locks?: LockSource | undefined;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: SessionOperatorFacts;
   /** Sessions that are reconciled at the same time. */
@@ -51,7 +54,7 @@ export interface SessionControllerOptions {
 
 /** Adds the controller of CopilotSession to the manager. */
 export function addSessionController(options: SessionControllerOptions): void {
-  const { manager, sessions, tenants, jobs, pods, claims, source, recorder, facts } = options;
+  const { manager, sessions, tenants, jobs, pods, claims, source, locks, recorder, facts } = options;
   const { client, clock, random, metrics } = manager;
   const recent = new RecentWrites(clock);
   recent.follow(sessions);
@@ -102,6 +105,7 @@ export function addSessionController(options: SessionControllerOptions): void {
       metrics: sessionMetrics,
       clock,
     }),
+    locks,
     clock,
     random,
   });
@@ -116,6 +120,12 @@ export function addSessionController(options: SessionControllerOptions): void {
     .watches(sessions, (session) => sameIdAs(session, sessions.store), { predicate: () => false })
     .complete(reconciler);
   enqueueByServer(controller, sessions, source);
+  locks?.onChange((key) => {
+    // One that the status says is held may not be any more.
+    const held = () => sessions.store.list().filter(({ status }) => status?.lock !== undefined);
+    const changed = key === undefined ? held() : sessions.store.byIndex(BY_ID, key);
+    for (const session of changed) controller.enqueue(nameOf(session));
+  });
 }
 
 /** The deleted sessions of a tenant, for each change of a Job that removes such: all wait for it, or for their turn. */

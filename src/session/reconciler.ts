@@ -1,6 +1,7 @@
 /** One reconcile of a session, in five steps: read, observe, decide, apply, report. */
 import { SessionPhase, SessionReconcilingReason } from '../api/session-conditions.ts';
 import { SESSION_DATA_FINALIZER } from '../api/names.ts';
+import type { CopilotSessionStatus } from '../api/session.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
 import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import type { KubeClient } from '../kube/client/client.ts';
@@ -26,8 +27,10 @@ import {
 import { expiryOf } from './decisions/expiry.ts';
 import { keptCopy } from './decisions/kept-copy.ts';
 import { READ_OWNER, limited } from './decisions/limitations.ts';
+import { lockStatus } from './decisions/lock.ts';
 import { ownershipOf } from './decisions/ownership.ts';
 import type { Labeller } from './labeller.ts';
+import type { LockSource } from './locks.ts';
 import type { Observation, ServerView, SessionCause, Unavailable, Work } from './model.ts';
 import { planSession, type Plan } from './plan.ts';
 import type { DataFinalizer } from './removal/data-finalizer.ts';
@@ -58,6 +61,8 @@ export interface SessionReconcilerOptions {
   readonly expirer: Expirer;
   readonly labeller: Labeller;
   readonly finalizer: DataFinalizer;
+  /** Undefined: there is no gateway that says it. */
+  readonly locks: Pick<LockSource, 'get'> | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -269,6 +274,7 @@ export class SessionReconciler implements Reconciler {
       now,
       lastActivity: activity.reported,
       expiresAt: expiryOf(session, activity.reported),
+      lock: this.#lockOf(session),
       ...(phase !== SessionPhase.Expired && { located }),
     });
     return this.#options.statusWriter.write(session, status, signal);
@@ -290,7 +296,7 @@ export class SessionReconciler implements Reconciler {
     { signal }: ReconcileContext,
   ): Promise<Result> {
     if (unavailable.transient && graceMs > 0) return this.#requeue(graceMs);
-    const status = unobservedStatus({ session, unavailable, now });
+    const status = unobservedStatus({ session, unavailable, lock: this.#lockOf(session), now });
     return this.#requeue(await this.#options.statusWriter.write(session, status, signal));
   }
 
@@ -314,7 +320,12 @@ export class SessionReconciler implements Reconciler {
     { signal }: ReconcileContext,
   ): Promise<number | undefined> {
     const { clock, statusWriter } = this.#options;
-    return statusWriter.write(session, unobservedStatus({ session, cause, now: clock.now() }), signal);
+    const status = unobservedStatus({ session, cause, lock: this.#lockOf(session), now: clock.now() });
+    return statusWriter.write(session, status, signal);
+  }
+
+  #lockOf(session: CopilotSession): CopilotSessionStatus['lock'] | undefined {
+    return lockStatus(session, this.#options.locks?.get(session));
   }
 
   /** When to reconcile next: after the shortest of these delays, and within the resync interval. */

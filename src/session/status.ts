@@ -17,13 +17,15 @@ export interface StatusInput extends Omit<Findings, 'server'> {
   readonly lastActivity?: number | undefined;
   /** ms. */
   readonly expiresAt?: number | undefined;
+  /** Whose turn it is; undefined: nobody's. */
+  readonly lock?: CopilotSessionStatus['lock'] | undefined;
   /** Wall clock, ms. */
   readonly now: number;
 }
 
 /** The status of a session that was observed. What is unknown now stays as it was last reported. */
 export function computeStatus(input: StatusInput): CopilotSessionStatus {
-  const { session, located, phase, lastActivity, expiresAt } = input;
+  const { session, located, phase, lastActivity, expiresAt, lock } = input;
   const before = isSuccessor(session, located) ? {} : (session.status ?? {});
   const gone = hasEnded(phase);
   const server = located?.server.name ?? (gone ? undefined : before.server);
@@ -38,13 +40,15 @@ export function computeStatus(input: StatusInput): CopilotSessionStatus {
     ...(sizeBytes !== undefined && { sizeBytes }),
     ...(usage !== undefined && { usage }),
     ...(expiresAt !== undefined && !gone && { expiresAt: timestamp(expiresAt) }),
+    ...(lock !== undefined && !gone && { lock }),
   };
 }
 
 /** The status of a session that could not be observed: what was last reported of its data stays. */
 export function unobservedStatus(input: StatusInput): CopilotSessionStatus {
-  const { session } = input;
-  return { ...session.status, ...commonFields(input, session.status?.server) };
+  const { session, lock } = input;
+  const { lock: _before, ...kept } = session.status ?? {};
+  return { ...kept, ...commonFields(input, session.status?.server), ...(lock !== undefined && { lock }) };
 }
 
 /** The status of a resource that does not hold its session: the data under its id is not its own. */

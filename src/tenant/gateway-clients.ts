@@ -2,7 +2,7 @@
 import type { Clock } from '../kube/clock/clock.ts';
 import { toError } from '../kube/types/errors.ts';
 import { fromKey, keyOf, type NamespacedName } from '../kube/types/types.ts';
-import type { TenantsAnswer } from '../resources/gateway-internal.ts';
+import type { HeldTurn, TenantsAnswer } from '../resources/gateway-internal.ts';
 import { type GatewayService, listReplicas } from './gateway-replicas.ts';
 
 /** The clients of tenants. */
@@ -10,7 +10,7 @@ export interface ClientCounts {
   /** Undefined: the gateway has not answered since this process started. */
   get(tenant: NamespacedName): number | undefined;
   /**
-   * For how long nobody has used a tenant that may sleep, in ms, as of the last answer. Undefined: not all replicas have said it lately.
+   * For how long nobody has used a tenant, in ms, as of the last answer. Undefined: not all replicas have said it lately.
    */
   idleMs(tenant: NamespacedName): number | undefined;
   /** Calls `fn` for each tenant whose number has changed. */
@@ -47,6 +47,7 @@ const GONE: TenantsAnswer = { tenants: [], upMs: 0 };
 export class GatewayClients implements ClientCounts {
   readonly #options: GatewayClientsOptions;
   readonly #listeners: ((tenant: NamespacedName) => void)[] = [];
+  readonly #turnListeners: ((held: readonly HeldTurn[]) => void)[] = [];
   #counts: ReadonlyMap<string, number> | undefined;
   /** What each replica that is there has said last, by its address. */
   #last: ReadonlyMap<string, TenantsAnswer> = new Map();
@@ -82,6 +83,11 @@ export class GatewayClients implements ClientCounts {
     this.#listeners.push(fn);
   }
 
+  /** Calls `fn` with all turns that users hold, after each round. */
+  onHeldTurns(fn: (held: readonly HeldTurn[]) => void): void {
+    this.#turnListeners.push(fn);
+  }
+
   /** Asks until `stop` aborts. */
   async run(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
@@ -105,6 +111,8 @@ export class GatewayClients implements ClientCounts {
       this.#used = problems.length > 0 ? undefined : known.map(([, answer]) => replicaUse(answer));
       this.#usedAt = this.#options.clock.monotonic();
       this.#found(sum(known.map(([, answer]) => answer)));
+      const held = known.flatMap(([, { heldTurns = [] }]) => heldTurns);
+      for (const listener of this.#turnListeners) listener(held);
       this.#tell(
         problems.join('; '),
         'of replicas of the gateway that do not answer the clients are counted that they had',
@@ -160,7 +168,7 @@ interface ReplicaUse {
   readonly upMs: number;
 }
 
-/** A replica that does not say it, such as one of an earlier version, or of a tenant of which it does not know yet that it may sleep, has just used it. */
+/** A replica that does not say it, such as one of an earlier version, has just used it. */
 function replicaUse({ tenants, upMs = 0 }: TenantsAnswer): ReplicaUse {
   return { idleMs: new Map(tenants.map((tenant) => [keyOf(tenant), tenant.idleMs ?? 0])), upMs };
 }

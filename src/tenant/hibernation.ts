@@ -3,7 +3,7 @@ import { ConditionType } from '../api/conditions.ts';
 import { durationMs } from '../api/duration.ts';
 import type { HibernationStatus } from '../api/tenant.ts';
 import { msLeft } from '../kube/types/time.ts';
-import { nameOf } from '../kube/types/types.ts';
+import { nameOf, type NamespacedName } from '../kube/types/types.ts';
 import { findCondition, isConditionTrue } from '../kube/write/conditions.ts';
 import { isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
 import { hibernationDecision, type HibernationDecision } from './decisions/hibernation.ts';
@@ -16,7 +16,7 @@ import type { Wakes } from './wakes.ts';
 /** What tells whether tenants are used; undefined where nobody can be asked to wake them. */
 export interface SleepSources {
   readonly clients: Pick<ClientCounts, 'idleMs'>;
-  readonly wakes: Pick<Wakes, 'isAsked' | 'takePlace' | 'settle' | 'wakingMs'>;
+  readonly wakes: Pick<Wakes, 'isAsked' | 'takePlace' | 'settle' | 'waking'>;
 }
 
 /** A tenant and its servers. */
@@ -50,9 +50,10 @@ export function decideSleep(
     isExpected: !spec.suspend && spec.replicas > 0,
     isPaused: isTenantPaused(tenant),
     idleMs: sources?.clients.idleMs(ref),
+    servesSince: servesSince(tenant),
     isAsked: sources?.wakes.isAsked(ref, stated?.epoch ?? 0) === true,
     hasPlace: () => sources?.wakes.takePlace(ref) === true,
-    wakingMs: sources?.wakes.wakingMs(ref) ?? 0,
+    ...wakingTimes(ref, stated, sources, now),
     areReady: desired.every(({ ready }) => ready),
     arePortsOpen: desired.every(({ portOpen }) => portOpen),
     isChanging: (status?.servers ?? []).some(({ drain }) => drain !== undefined && drain.reason !== 'Hibernating'),
@@ -61,6 +62,24 @@ export function decideSleep(
     cause: whyNotReady(tenant),
     now,
   });
+}
+
+/** Since when its servers can serve, by no other clock than the operator's; undefined: the status does not state that all are ready. */
+function servesSince({ spec, status }: CopilotTenant): string | undefined {
+  const { conditions, readyReplicas = 0 } = status ?? {};
+  return readyReplicas < spec.replicas ? undefined : findCondition(conditions, ConditionType.Ready)?.lastTransitionTime;
+}
+
+/** How long a wake takes so far. What has passed before this process knew of it is told by the wall clock, and then no more. */
+function wakingTimes(
+  tenant: NamespacedName,
+  stated: HibernationStatus | undefined,
+  sources: SleepSources | undefined,
+  now: number,
+): { readonly wakingMs: number; readonly foundAtMs: number } {
+  if (stated?.phase !== 'Waking' || sources === undefined) return { wakingMs: 0, foundAtMs: 0 };
+  // A time that is to come is of a clock that was set back, or of a machine whose clock is ahead.
+  return sources.wakes.waking(tenant, Math.max(0, now - Date.parse(stated.since)));
 }
 
 /**
@@ -87,8 +106,11 @@ export function hasStopped(after: ReadonlyMap<number, ServerWorld>): boolean {
 }
 
 /** What the queue of wakes is told of this phase. */
-export function settled({ phase }: HibernationDecision): 'Waking' | 'Asleep' | 'Running' {
-  if (phase === 'Waking') return phase;
+export function settled(
+  { phase, status }: HibernationDecision,
+  stated: HibernationStatus | undefined,
+): 'Begun' | 'Waking' | 'Asleep' | 'Running' {
+  if (phase === 'Waking') return status?.since === stated?.since ? phase : 'Begun';
   return phase === 'Stopping' || phase === 'Stopped' ? 'Asleep' : 'Running';
 }
 

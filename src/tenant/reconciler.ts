@@ -187,7 +187,7 @@ export class TenantReconciler implements Reconciler {
     const { sleep } = this.#options;
     const { tenant, servers } = world;
     const decision = decideSleep(world, observeServers(tenant, servers, this.#options).values(), sleep, now, mayStop);
-    if (decision !== undefined) sleep?.wakes.settle(nameOf(tenant), settled(decision));
+    if (decision !== undefined) sleep?.wakes.settle(nameOf(tenant), settled(decision, tenant.status?.hibernation));
     return decision;
   }
 

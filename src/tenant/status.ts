@@ -140,6 +140,7 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
         .map((server) => [server.name, redact(healthMessageOf(tenant, plan, server))]),
     ),
     restarting: restarting.map(({ name }) => name),
+    draining: observed.filter(({ index }) => isDraining(plan, index)).map(({ name }) => name),
     surplus: plan.surplus.filter(isRunning).map(({ index }) => serverName(tenant.metadata.name, index)),
     resizing: [...outcome.servers.values()]
       .filter(({ claim }) => claim && isGrowing(claim, tenant.spec.storage.size))
@@ -183,7 +184,7 @@ function serverStatus(
 ): ServerStatus {
   const { index, name, version, cause } = observation;
   const drain = plan.drains?.get(index);
-  const state = drain !== undefined && drain.end === undefined ? 'Draining' : observation.state;
+  const state = isDraining(plan, index) ? 'Draining' : observation.state;
   const last = tenant.status?.servers?.find((server) => server.name === name);
   const live = outcome.servers.get(index);
   const restart = restartOf(live?.deployment)?.at ?? last?.lastRestartTime;
@@ -205,6 +206,11 @@ function serverStatus(
     ...(volumeUsage !== undefined && { volumeUsage }),
     ...(drain !== undefined && { drain: drain.drain }),
   };
+}
+
+function isDraining({ drains }: Plan, index: number): boolean {
+  const found = drains?.get(index);
+  return found !== undefined && found.end === undefined;
 }
 
 /** Servers beyond `spec.replicas` are listed for their drain only, in the order of their index. */
@@ -285,6 +291,7 @@ export function unobservedStatus(
     pendingRollout: undefined,
     healthMessages: new Map(),
     restarting: [],
+    draining: [],
     surplus: [],
     resizing: [],
     error: undefined,

@@ -38,8 +38,8 @@ export class Wakes {
   /** In the order of the first time. */
   readonly #asked = new Map<string, Asked>();
   readonly #granted = new Map<string, number>();
-  /** Those that are being started, since when this process knows it. */
-  readonly #started = new Map<string, number>();
+  /** Of those that are being started: when this process heard of it, and how much had passed by then. */
+  readonly #started = new Map<string, { readonly at: number; readonly foundAtMs: number }>();
 
   constructor(options: WakesOptions) {
     this.#options = options;
@@ -84,19 +84,26 @@ export class Wakes {
     return true;
   }
 
-  /** For how long this process has known that the tenant is being started, in ms. */
-  wakingMs(tenant: NamespacedName): number {
+  /**
+   * For how long the tenant is being started, and how much of that had passed when this process heard of it, in ms. `elapsedMs`: how much has
+   * passed now by the wall clock, which says nothing more when another one has begun it and this one has heard of it.
+   */
+  waking(tenant: NamespacedName, elapsedMs: number): { readonly wakingMs: number; readonly foundAtMs: number } {
+    const key = keyOf(tenant);
     const now = this.#options.clock.monotonic();
-    return now - (this.#started.get(keyOf(tenant)) ?? now);
+    const known = this.#started.get(key) ?? { at: now, foundAtMs: elapsedMs };
+    this.#started.set(key, known);
+    return { wakingMs: known.foundAtMs + now - known.at, foundAtMs: known.foundAtMs };
   }
 
-  /** What became of the tenant: unless it is being started it has no place, and when it runs nobody waits for it. */
-  settle(tenant: NamespacedName, state: 'Waking' | 'Asleep' | 'Running'): void {
+  /** What became of the tenant: unless it is being started it has no place, and when it runs nobody waits for it. `Begun`: by this process. */
+  settle(tenant: NamespacedName, state: 'Begun' | 'Waking' | 'Asleep' | 'Running'): void {
     const key = keyOf(tenant);
-    if (state !== 'Waking') this.#started.delete(key);
-    else if (!this.#started.has(key)) this.#started.set(key, this.#options.clock.monotonic());
+    const isWaking = state === 'Begun' || state === 'Waking';
+    if (!isWaking) this.#started.delete(key);
+    else if (state === 'Begun') this.#started.set(key, { at: this.#options.clock.monotonic(), foundAtMs: 0 });
     if (state === 'Running') this.#asked.delete(key);
-    const isFree = state !== 'Waking' && this.#granted.delete(key);
+    const isFree = !isWaking && this.#granted.delete(key);
     // It was decided on, and did not start.
     const isBehind = state === 'Asleep' && this.#asked.get(key)?.offeredAt !== undefined;
     if (isBehind) this.#toEnd(key);

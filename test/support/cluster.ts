@@ -161,8 +161,15 @@ export class TestNamespace {
     }
   }
 
+  /** Waits until the tenant is Ready, and no server of it is about to be replaced. */
   waitForReady(name: string): Promise<CopilotTenant> {
-    return this.waitForTenant(name, 'is Ready', (tenant) => conditionOf(tenant, 'Ready').status === 'True');
+    return this.waitForTenant(
+      name,
+      'is Ready, and replaces no server',
+      (tenant) =>
+        conditionOf(tenant, 'Ready').status === 'True' &&
+        !['Draining', 'ServersUpdating'].includes(conditionOf(tenant, 'Reconciling').reason),
+    );
   }
 
   /** Waits until the tenant is Ready and its servers have told their sessions: then nothing more is written. */

@@ -23,6 +23,7 @@ import { timestamp } from '../../src/kube/types/time.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { addSessionController } from '../../src/session/controller.ts';
+import { SessionLocks } from '../../src/session/locks.ts';
 import { SESSION_INDEXERS } from '../../src/resources/session-index.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
@@ -40,6 +41,8 @@ export class SessionWorld {
   readonly client: Client;
   readonly clock = new FakeClock(Date.now());
   readonly source = new FakeSessionSource(() => this.clock.now());
+  /** What the gateway says of turns that users hold. */
+  readonly locks = new SessionLocks(this.clock);
   /** The recorded events, as `type reason: message`. */
   readonly events: string[] = [];
   readonly metrics = new Metrics();
@@ -97,6 +100,7 @@ export class SessionWorld {
       pods,
       claims,
       source: sourceOn?.(this.clock) ?? this.source,
+      locks: this.locks,
       recorder: { event: (_object, type, reason, message) => void this.events.push(`${type} ${reason}: ${message}`) },
       facts: { operatorImage: 'example.com/operator:1' },
       concurrency: 4,

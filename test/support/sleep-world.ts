@@ -13,6 +13,8 @@ import { GATEWAY_FACTS } from './gateway-rights.ts';
 import { ReconcilerWorld } from './reconciler-world.ts';
 import { startTenantApi, type TenantApi } from './tenant-api.ts';
 
+const AFTER_IDLE_MS = 60_000;
+
 /** An API server and a gateway, which outlive the operators. */
 export class SleepWorld implements AsyncDisposable {
   /** For how long nobody has used the tenant, as the gateway says; undefined: it has not said it to this operator. */
@@ -74,12 +76,24 @@ export class SleepOperator {
 
   /** Tenant acme, which was just used. Returns its pod. */
   async used(spec: CopilotTenantSpecInput = {}): Promise<Pod> {
-    const { world } = this;
     this.#gateway.idleMs = 0;
+    await this.created(spec);
+    return this.runs();
+  }
+
+  /** Tenant acme, whose server does not run yet. */
+  async created(spec: CopilotTenantSpecInput = {}): Promise<void> {
+    const { world } = this;
     await world.createTenant('acme', { access: 'Gateway', hibernation: { afterIdle: '1m' }, ...spec });
     await world.settle();
     await world.patch(PersistentVolumeClaim, 'acme-0', { status: { phase: 'Bound' } }, 'status');
-    return this.runs();
+  }
+
+  /** Nobody uses it for as long as it takes to put it to sleep. */
+  async unused(): Promise<void> {
+    this.#gateway.idleMs = 2 * AFTER_IDLE_MS;
+    await this.world.advance(AFTER_IDLE_MS);
+    await this.reconciled();
   }
 
   /** The kubelet starts its server, which answers. */

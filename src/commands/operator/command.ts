@@ -34,6 +34,7 @@ import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import { addSessionController } from '../../session/controller.ts';
 import { StoredLabel } from '../../session/decisions/labels.ts';
+import { SessionLocks } from '../../session/locks.ts';
 import { ServerRegistry } from '../../servers/registry.ts';
 import { Survey } from '../../servers/survey/survey.ts';
 import { askDrains, askGateway } from '../../tenant/ask-gateway.ts';
@@ -192,6 +193,8 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     randomBytes,
     tenantMetrics: product,
   });
+  const locks = asking.clients && new SessionLocks(clock);
+  asking.clients?.onHeldTurns((held) => locks?.update(held));
   addSessionController({
     manager,
     sessions,
@@ -200,6 +203,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     pods,
     claims,
     source: survey,
+    locks,
     recorder,
     facts: { operatorImage },
     concurrency,
@@ -211,6 +215,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     surveyed: () => survey.counts(),
     fleet: fleetCounts,
     wakes: () => wakes?.counts() ?? { waiting: 0, waking: 0 },
+    locks: () => locks?.counts() ?? { held: 0, oldestSeconds: 0 },
     silentReplicas: () => asking.clients?.silentReplicas ?? 0,
   });
   manager.onStop(async () => {

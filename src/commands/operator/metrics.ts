@@ -47,6 +47,8 @@ export interface MetricSources {
   readonly fleet: () => FleetCounts;
   /** Sleeping tenants that clients wait for: those that wait for a place, and those that are being started. */
   readonly wakes: () => { readonly waiting: number; readonly waking: number };
+  /** Turns of sessions that several users work on, as far as a user holds them. */
+  readonly locks: () => { readonly held: number; readonly oldestSeconds: number };
   /** Replicas of the gateway that did not answer although they are ready. */
   readonly silentReplicas: () => number;
 }
@@ -176,7 +178,7 @@ export class ProductMetrics implements TenantMetrics {
   }
 
   /** Counts the current objects at each scrape. */
-  count({ tenants, sessions, servers, surveyed, fleet, wakes, silentReplicas }: MetricSources): void {
+  count({ tenants, sessions, servers, surveyed, fleet, wakes, locks, silentReplicas }: MetricSources): void {
     this.#gauge('copilot_tenants', 'Tenants by state', 'state', TENANT_STATES, () =>
       countBy(tenants.list(), tenantState),
     );
@@ -212,6 +214,16 @@ export class ProductMetrics implements TenantMetrics {
       'copilot_silent_gateway_replicas',
       'Replicas of the gateway that are ready and did not answer the operator when it asked last',
       silentReplicas,
+    );
+    this.#number(
+      'copilot_session_lock_held',
+      'Sessions of a CopilotSession with spec.collaboration whose turn a user holds, as the gateway said last',
+      () => locks().held,
+    );
+    this.#number(
+      'copilot_session_lock_oldest_seconds',
+      'For how long the oldest of these turns is held; 0: none is',
+      () => locks().oldestSeconds,
     );
     const sizes = new Histogram({
       name: 'copilot_session_size_bytes',

@@ -23,11 +23,13 @@ export async function catchUp(session: Session, client: SessionClient, calls: Se
   // It may have left meanwhile, or got too much to be brought up to date.
   if (!delivery.isBehind(client)) return;
   for (const event of told) client.deliver(aliases.applied(notificationOf(session.id, event)), event.type);
-  const ids = new Set(told.map(({ id }) => id));
-  delivery.told(client, ids);
+  delivery.told(
+    client,
+    told.map(({ id }) => id),
+  );
   // It has begun a turn of its own since, and would take the end of this one for that of its own.
   const hasSent = turn.isOf(client) || turn.holds(client);
-  delivery.release(client, ({ id, type }) => (hasSent && type === 'session.idle') || (id !== undefined && ids.has(id)));
+  delivery.release(client, ({ type }) => hasSent && type === 'session.idle');
 }
 
 /** Whether a client is told of an event that it has missed: what is to be answered is offered by itself, as long as it is open. */

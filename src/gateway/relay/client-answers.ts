@@ -8,6 +8,7 @@ import {
   away,
   modelUnavailable,
   notRestored,
+  promptWithdrawn,
   sessionsFull,
   tooMany,
   turnsFull,
@@ -33,6 +34,8 @@ export class ClientAnswers {
     switch (answer.kind) {
       case 'Answer':
         return answerFor(id, answer.body, answer.head);
+      case 'Withdrawn':
+        return promptWithdrawn(id, answer.why, answer.sent);
       case 'NotRestored':
         return this.refused('NotRestored', notRestored(id, answer.why));
       case 'NoModel':

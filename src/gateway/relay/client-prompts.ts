@@ -5,7 +5,7 @@ import type { Forwarding } from './forwarding.ts';
 import { sessionIdOf } from './model.ts';
 import type { ClientRequest, RequestingClient } from './open-requests.ts';
 import type { OpenPrompt } from './prompts.ts';
-import { promptCancelled, sessionInUse, tenantPaused } from './refusals.ts';
+import { sessionInUse, tenantPaused } from './refusals.ts';
 import type { Replies } from './replies.ts';
 import { isResult, lost } from './server-answer.ts';
 import type { Session } from './session.ts';
@@ -90,8 +90,10 @@ export class ClientPrompts {
         return replies.pass(id, lost(new UnreachableError('the turn is cut that the prompt waited for'), false));
       case 'TooMany':
         return replies.reply(id, replies.answers.tooManyPrompts(id));
-      case 'Cancelled':
-        return replies.reply(id, promptCancelled(id));
+      case 'Aborted':
+      case 'Left':
+      case 'SessionDeleted':
+        return replies.pass(id, { kind: 'Withdrawn', why, sent: false });
     }
   }
 

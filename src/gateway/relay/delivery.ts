@@ -21,14 +21,20 @@ interface Behind {
   bytes: number;
 }
 
+/** What an id takes in memory. */
+const ID_BYTES = 128;
+
 /** Of one session. */
 export class Delivery {
   readonly #clients: () => Iterable<SessionClient>;
   readonly #maxBytes: number;
   /** What has come since for each client that catches up. */
   readonly #behind = new Map<SessionClient, Behind>();
-  /** Ids of what clients were told from the journal, which may have an event before the server tells it. */
-  readonly #told = new WeakMap<SessionClient, ReadonlySet<string>>();
+  /**
+   * Ids of what clients were told from the journal, which may have an event before the server tells it: until it does, or until the end of the
+   * turn, because what it told before a client came it does not tell again.
+   */
+  readonly #told = new Map<SessionClient, Set<string>>();
 
   /** At most `maxBytes` are kept for a client; with more it gets what there is, and is not brought up to date. */
   constructor(clients: () => Iterable<SessionClient>, maxBytes: number) {
@@ -36,9 +42,10 @@ export class Delivery {
     this.#maxBytes = maxBytes;
   }
 
-  /** Of what is kept for clients that catch up. */
+  /** Of what is kept for clients that catch up, or have. */
   get bytes(): number {
-    return [...this.#behind.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    const kept = [...this.#behind.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return [...this.#told.values()].reduce((sum, { size }) => sum + size * ID_BYTES, kept);
   }
 
   toAll(event: KeptEvent, isFor: (client: SessionClient) => boolean = () => true): void {
@@ -51,7 +58,7 @@ export class Delivery {
   }
 
   to(client: SessionClient, event: KeptEvent): void {
-    if (event.id !== undefined && this.#told.get(client)?.has(event.id) === true) return;
+    if (this.#wasTold(client, event)) return;
     const behind = this.#behind.get(client);
     if (behind === undefined) return client.deliver(event.body, event.type);
     if (isPiece(event.type)) return;
@@ -80,27 +87,41 @@ export class Delivery {
   }
 
   /** The client has these events from the journal. */
-  told(client: SessionClient, ids: ReadonlySet<string>): void {
-    this.#told.set(client, ids);
+  told(client: SessionClient, ids: Iterable<string>): void {
+    this.#told.set(client, new Set(ids));
+  }
+
+  /** The turn has ended, and all have been told so but those who catch up: the server tells nothing of it any more. */
+  turnEnded(): void {
+    for (const client of this.#told.keys()) if (!this.#behind.has(client)) this.#told.delete(client);
   }
 
   isBehind(client: SessionClient): boolean {
     return this.#behind.has(client);
   }
 
-  /** Gives the client what has come since, but for events that are known. */
+  /** Gives the client what has come since, but for what it was told, and for events that are known. */
   release(client: SessionClient, isKnown: (event: KeptEvent) => boolean = () => false): void {
     const { kept = [] } = this.#behind.get(client) ?? {};
     this.#behind.delete(client);
     for (const each of kept) {
       if ('give' in each) each.give();
-      else if (!isKnown(each)) client.deliver(each.body, each.type);
+      else if (!this.#wasTold(client, each) && !isKnown(each)) client.deliver(each.body, each.type);
     }
   }
 
   /** The client is gone, or wants no event of it. */
   drop(client: SessionClient): void {
     this.release(client, () => true);
+    this.#told.delete(client);
+  }
+
+  /** Whether the client has the event from the journal. It is asked once for each. */
+  #wasTold(client: SessionClient, { id }: KeptEvent): boolean {
+    const ids = this.#told.get(client);
+    if (id === undefined || ids?.delete(id) !== true) return false;
+    if (ids.size === 0) this.#told.delete(client);
+    return true;
   }
 
   #keep(client: SessionClient, behind: Behind, each: KeptEvent | KeptAnswer, bytes: number): void {

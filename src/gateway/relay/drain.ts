@@ -56,7 +56,9 @@ export class HomeDrain {
   #stated: StatedDrain | undefined;
   /** Whether a pod of the server is there, or is to follow, as far as is stated. */
   #comesBack = true;
-  /** Of the stated one, monotonic ms: the wall clock may be set while it drains. */
+  /** When the stated one was seen first, monotonic ms: the wall clock may be set while it drains. */
+  #seenAt = -Infinity;
+  /** Its deadline, monotonic ms. */
   #deadline = -Infinity;
   /** UID of the drained pod, which is not connected to any more while its drain is stated. */
   #avoided: string | undefined;
@@ -140,8 +142,8 @@ export class HomeDrain {
     const before = this.#stated;
     const { clock } = this.#work;
     this.#stated = stated;
-    if (before?.epoch !== stated.epoch || before.deadline !== stated.deadline)
-      this.#deadline = clock.monotonic() + stated.deadline - clock.now();
+    if (before?.epoch !== stated.epoch) this.#seenAt = clock.monotonic();
+    this.#deadline = this.#seenAt + stated.timeoutMs;
     this.#comesBack = stated.comesBack;
     // Nothing is connected to whatever pod it is of.
     if (this.#phase === 'Drained') return this.#drained();

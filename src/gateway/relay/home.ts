@@ -343,18 +343,18 @@ export class Home {
   }
 
   /** Forgets a session that is not on the server, or not any more. */
-  forget(session: Session): void {
+  forget(session: Session, answer = lost(new UnreachableError('the session is not kept here any more'), true)): void {
     if (this.#sessions.get(session.id) === session) {
       this.#sessions.delete(session.id);
       this.upstream.dropEvents(session.id);
     }
-    session.end(lost(new UnreachableError('the session was deleted'), true));
+    session.end(answer);
   }
 
   /** Somebody has deleted it. A server that did that in the middle of a turn does not tell the end of the turn. */
   deleted(session: Session): void {
     const told = session.turn.isTaken || (session.isLost && session.isCut) ? [...session.clients] : [];
-    this.forget(session);
+    this.forget(session, { kind: 'Withdrawn', why: 'SessionDeleted', sent: true });
     const events = deletionEnd(session.id, this.#options);
     for (const client of told) for (const { type, body } of events) client.deliver(body, type);
   }
@@ -398,7 +398,12 @@ export class Home {
 
   /** The same with a prompt of a client that is attached. */
   prompt(call: ClientCall, session: Session, answered: (answer: ServerAnswer) => void): void {
-    this.#enter(call, session, answered, () => this.calls.prompt(call, session, answered));
+    const { aborts } = session;
+    this.#enter(call, session, answered, () => {
+      const why = session.withdrawal(aborts);
+      if (why === undefined) this.calls.prompt(call, session, answered);
+      else answered({ kind: 'Withdrawn', why, sent: false });
+    });
   }
 
   /** Does something that only reads, and again if the server is lost meanwhile. @throws what `read` throws otherwise */

@@ -1,4 +1,4 @@
-/** The clock by which tenants are idle: when each that may sleep was last used at this replica. */
+/** The clock by which tenants are idle: when each was last used at this replica. */
 import type { Clock } from '../../kube/clock/clock.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import type { TenantRef } from '../model.ts';
@@ -7,7 +7,7 @@ import type { TenantRef } from '../model.ts';
 export class LastUses {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #startedAt: number;
-  /** Monotonic ms, by the key of the tenant: those that may sleep, so at most one entry for each. */
+  /** Monotonic ms, by the key of the tenant: at most one entry for each that exists. */
   readonly #usedAt = new Map<string, number>();
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
@@ -29,7 +29,7 @@ export class LastUses {
     return Math.floor(this.#clock.monotonic() - (this.#usedAt.get(keyOf(tenant)) ?? this.#startedAt));
   }
 
-  /** The tenant is gone, or is not to sleep any more. */
+  /** The tenant is gone. */
   forget(tenant: TenantRef): void {
     this.#usedAt.delete(keyOf(tenant));
   }

@@ -25,10 +25,18 @@ export interface QuestionOptions {
 export type ClientAnswer =
   { readonly result: unknown } | { readonly error: { readonly code: number; readonly message: string } };
 
+/**
+ * Why a prompt is not wanted any more that waited: the session was aborted, its client has left the session, or the session was deleted. An
+ * application that sent it again by itself would undo that.
+ */
+export type Withdrawal = 'Aborted' | 'Left' | 'SessionDeleted';
+
 /** How a request to the server ended. */
 export type ServerAnswer =
   /** The frame of the answer. The bytes are valid only during the call. */
   | { readonly kind: 'Answer'; readonly body: Buffer; readonly head: AnswerHead }
+  /** It is a prompt that was given up on purpose. `sent` is whether the server may have got it. */
+  | { readonly kind: 'Withdrawn'; readonly why: Withdrawal; readonly sent: boolean }
   /** There is no connection. `sent` is whether the server may have got the request. */
   | { readonly kind: 'Lost'; readonly error: CopilotError; readonly sent: boolean }
   /** It was not sent, because the server that has its session, or may have it, is away. `why` is for the client. */

@@ -2,6 +2,7 @@
 import { METHOD_NOT_FOUND, formatError, type RequestId } from '../../copilot/index.ts';
 import type { ParamRefusal, TenantRef } from '../model.ts';
 import { pausedMessage } from '../pauses.ts';
+import type { Withdrawal } from './model.ts';
 
 const INVALID_REQUEST = -32600;
 const INVALID_PARAMS = -32602;
@@ -21,7 +22,7 @@ export const MODEL_UNAVAILABLE = -32052;
 /** The user has as many sessions as the tenant allows. In `data`: `retryable`, which is false, the name of the rule, its field and its value. */
 export const USER_FULL = -32053;
 
-/** The client took a prompt back that waited for the turn of another user. In `data`: `retryable`, which is false. */
+/** The prompt was given up on purpose. In `data`: `retryable`, which is false, the `rule`, which is why, and the `outcome` as in {@link UNAVAILABLE}. */
 export const CANCELLED = -32054;
 
 /** Nobody waits for it every moment. */
@@ -118,10 +119,16 @@ export function sessionInUse(id: RequestId, holder: string, since: number): stri
   });
 }
 
-/** For a prompt that waited, and was taken back by its client. */
-export function promptCancelled(id: RequestId): string {
-  const message = 'the prompt was taken back by an abort while it waited for its turn';
-  return formatError(id, CANCELLED, message, { retryable: false, outcome: 'NotSent' });
+const WITHDRAWN: Readonly<Record<Withdrawal, string>> = {
+  Aborted: 'the prompt was taken back by an abort while it waited for its turn',
+  Left: 'the client has left the session while its prompt waited for its turn',
+  SessionDeleted: 'the session was deleted while the prompt waited',
+};
+
+/** For a prompt that waited, and that nobody wants any more. */
+export function promptWithdrawn(id: RequestId, why: Withdrawal, sent: boolean): string {
+  const outcome = sent ? 'Unknown' : 'NotSent';
+  return formatError(id, CANCELLED, WITHDRAWN[why], { retryable: false, rule: why, outcome });
 }
 
 /** For clients of a session of which less than all restrictions could be told to the server again. */

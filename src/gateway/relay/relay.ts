@@ -10,7 +10,7 @@ import { ClientRelay } from './client.ts';
 import type { MovableHandler } from './client-state.ts';
 import { KeptMemory } from './kept-memory.ts';
 import { Home } from './home.ts';
-import { drainSummary, serverSummary, sessionSummary, stateOf } from './summaries.ts';
+import { drainSummary, heldTurns, serverSummary, sessionSummary, stateOf } from './summaries.ts';
 import { DEFAULT_LIMITS, type RelayLimits, type RelayLog } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import { Owners, type OwnershipSources } from './owners.ts';
@@ -78,9 +78,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     const tenant = fleet.find(ref);
     return tenant?.uid === uid && tenant?.isolation === isolation ? tenant : undefined;
   };
-  const used = (ref: TenantRef): void => {
-    if (fleet.find(ref)?.sleep !== undefined) uses.used(ref);
-  };
+  const used = (ref: TenantRef): void => uses.used(ref);
   const homesOf = (ref: TenantRef, uid: string | undefined, isolation: Isolation): TenantHomes => {
     const tenantKey = `${keyOf(ref)}:${uid ?? ''}:${isolation}`;
     const known = tenants.get(tenantKey);
@@ -188,11 +186,21 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     },
     uses: () => {
       const { upMs } = uses;
-      // Those that are used now were not recorded as such, if nothing was called.
-      for (const { tenant } of tenants.values()) if (fleet.find(tenant)?.sleep !== undefined) idleMs(tenant);
+      // Those that are used now were not recorded as such, if nothing was called. Also of tenants that never sleep: they may be told to.
+      for (const { tenant } of tenants.values()) idleMs(tenant);
+      for (const key of uses.keys()) {
+        const tenant = fromKey(key) as TenantRef;
+        if (fleet.find(tenant) === undefined) uses.forget(tenant);
+      }
       const known = Array.from(uses.keys(), (key) => fromKey(key) as TenantRef);
-      for (const tenant of known) if (fleet.find(tenant)?.sleep === undefined) uses.forget(tenant);
-      return { upMs, idle: known.map((tenant) => ({ ...tenant, idleMs: uses.idleMs(tenant) })) };
+      const now = clock.now();
+      return {
+        upMs,
+        idle: known.map((tenant) => ({ ...tenant, idleMs: uses.idleMs(tenant) })),
+        heldTurns: allHomes().flatMap(({ home, tenant }) =>
+          [...home.sessions].flatMap((session) => heldTurns(tenant, session, now)),
+        ),
+      };
     },
     attach: (link) => {
       const { tenant } = link.identity;

@@ -159,22 +159,28 @@ export class SessionCalls {
     // Also if its client leaves meanwhile: nobody hears of the turn, or the session is not its user's any more.
     const isAttached = () => sender !== undefined && session.attached.has(sender.client);
     const wasAttached = isAttached();
-    const isEnded = () => session.turn.generation !== generation || session.aborts !== aborts;
-    const isCut = () => isEnded() || (wasAttached && !isAttached());
+    const cut = (): ServerAnswer | undefined => {
+      const why = session.withdrawal(aborts);
+      if (why !== undefined) return { kind: 'Withdrawn', why, sent: false };
+      if (session.turn.generation !== generation)
+        return lost(new UnreachableError('the turn is cut that the prompt waited for'), false);
+      return wasAttached && !isAttached() ? { kind: 'Withdrawn', why: 'Left', sent: false } : undefined;
+    };
     const turn: QueuedTurn = {
       session,
       user: sender?.client.user,
       bytes,
       gone,
-      isCut,
+      isCut: () => cut() !== undefined,
       forget: () => {
         session.calls -= 1;
         answered(clientGone());
       },
       go: () => {
         session.calls -= 1;
-        if (isCut()) answered(lost(new UnreachableError('the turn is cut that the prompt waited for'), false));
-        else this.#prompt(call, session, answered);
+        const answer = cut();
+        if (answer === undefined) this.#prompt(call, session, answered);
+        else answered(answer);
       },
       tell: (position, count) => {
         const { type, body } = turnQueued(session.id, { position, count, max: maxTurns() ?? count }, this.#options);

@@ -9,7 +9,7 @@ import { lengthOf } from './declarations.ts';
 import { Delivery, type KeptEvent } from './delivery.ts';
 import { InTurn } from './in-turn.ts';
 import { LoadState } from './load-state.ts';
-import { type Declaration, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
+import { type Declaration, type RelayLimits, type ServerAnswer, type SessionClient, type Withdrawal } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import { Prompts, SETTLES_MS, openPromptOf } from './prompts.ts';
 import { ReplayRecord } from './replay.ts';
@@ -69,6 +69,7 @@ export class Session {
   /** When a client used it last, or its last turn ended; monotonic ms. */
   lastUsed: number;
   #wasTaken = false;
+  #isDeleted = false;
   readonly #options: SessionOptions;
   /** What is done with it on the server. */
   readonly #inTurn = new InTurn();
@@ -154,6 +155,12 @@ export class Session {
   /** The same, or it is being loaded or unloaded. */
   get isInUse(): boolean {
     return this.isWorking || this.#inTurn.isBusy;
+  }
+
+  /** Why a prompt is not wanted any more that came when it had been aborted so often; undefined: it is. */
+  withdrawal(aborts: number): Withdrawal | undefined {
+    if (this.aborts !== aborts) return 'Aborted';
+    return this.#isDeleted ? 'SessionDeleted' : undefined;
   }
 
   /** Whether the server has it in memory, for the connection that there is. */
@@ -314,6 +321,7 @@ export class Session {
 
   /** It is deleted or unloaded, and forgotten. Who waits for an answer to a prompt gets this. */
   end(answer: ServerAnswer): void {
+    this.#isDeleted = answer.kind === 'Withdrawn' && answer.why === 'SessionDeleted';
     this.#clear('SessionDeleted', answer);
     this.#timers.stopAll();
     for (const client of this.attached.clients) this.delivery.drop(client);
@@ -331,7 +339,7 @@ export class Session {
     this.load.ended();
     this.events.drop();
     this.questions.clear();
-    this.turn.end(why);
+    this.turn.end(why, answer.kind === 'Withdrawn' ? answer.why : 'Lost');
     this.prompts.giveUp(answer);
     this.aliases.clear();
     this.#timers.stopAll();
@@ -348,6 +356,7 @@ export class Session {
     this.used();
     this.questions.turnEnded();
     this.delivery.toAll(event, (client) => !this.turn.awaits(client));
+    this.delivery.turnEnded();
     this.isDurable ||= this.hadTurn;
     this.prompts.finished(now());
     this.aliases.clear();

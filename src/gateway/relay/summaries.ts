@@ -1,5 +1,6 @@
 /** What may be known of sessions and servers from outside. */
 import type { DrainProgress, ServerSummary, StatedDrain, SessionState, SessionSummary, TenantRef } from '../model.ts';
+import type { HeldTurn } from '../../resources/gateway-internal.ts';
 import type { Home } from './home.ts';
 import type { Session } from './session.ts';
 
@@ -17,6 +18,15 @@ export function sessionSummary(tenant: TenantRef, server: string, session: Sessi
     openQuestions: questions.size,
     eventBytes: events.bytes,
   };
+}
+
+/** Whose its turn is, of a session that several users work on, and that one of them has; `now`: ms since the epoch. */
+export function heldTurns({ namespace, name }: TenantRef, session: Session, now: number): HeldTurn[] {
+  const { id, turn, turnRule } = session;
+  const { client, since = now } = turn.holder ?? {};
+  if (turnRule === undefined || client?.user === undefined) return [];
+  const heldMs = Math.max(0, Math.floor(now - since));
+  return [{ namespace, name, session: id, holder: client.user, epoch: turn.epoch, heldMs }];
 }
 
 export function serverSummary(tenant: TenantRef, { key, upstream }: Home): ServerSummary {

@@ -2,10 +2,11 @@
  * Whose turn it is in a session. The server queues prompts of all clients and reports the end of all turns by one
  * `session.idle`, which a client of the Node SDK takes for the end of its own; so there is one client's turn at a time.
  */
+import type { Withdrawal } from './model.ts';
 import type { HeldEnd, RelayObserver, TurnEnd } from './observer.ts';
 
-/** Why a prompt is not sent: too many are held, the server whose turn it waited for is gone, or its client took it back. */
-export type SendRefusal = 'TooMany' | 'Lost' | 'Cancelled';
+/** Why a prompt is not sent: too many are held, the server whose turn it waited for is gone, or nobody wants it any more. */
+export type SendRefusal = 'TooMany' | 'Lost' | Withdrawal;
 
 interface HeldSend<Client> {
   readonly client: Client;
@@ -30,6 +31,7 @@ export class Turn<Client> {
   readonly #time: () => number;
   #held: HeldSend<Client>[] = [];
   #owner: Client | undefined;
+  #epoch = 0;
   /** Since when it is the owner's, ms since the epoch. */
   #since = 0;
   #isRunning = false;
@@ -87,6 +89,11 @@ export class Turn<Client> {
   /** Whose turn runs, or was begun, and since when, in ms since the epoch; undefined: nobody's who is known. It may be gone. */
   get holder(): { readonly client: Client; readonly since: number } | undefined {
     return this.#owner === undefined ? undefined : { client: this.#owner, since: this.#since };
+  }
+
+  /** How often a client has become the holder who was not before. */
+  get epoch(): number {
+    return this.#epoch;
   }
 
   /** Prompts that wait for another client's turn. */
@@ -191,18 +198,18 @@ export class Turn<Client> {
 
   /** The client is gone: its turn goes on, what it had held is forgotten. */
   leave(client: Client): void {
-    for (const { refuse } of this.#takeBack(client, 'ClientGone')) refuse('Lost');
+    for (const { refuse } of this.#takeBack(client, 'ClientGone')) refuse('Left');
   }
 
   /** The client takes back what it had held. Returns whether there was something. */
   cancel(client: Client): boolean {
     const cancelled = this.#takeBack(client, 'Cancelled');
-    for (const { refuse } of cancelled) refuse('Cancelled');
+    for (const { refuse } of cancelled) refuse('Aborted');
     return cancelled.length > 0;
   }
 
   /** There is no server any more, or no session: nothing runs, and what was held is refused. */
-  end(why: TurnEnd & HeldEnd): void {
+  end(why: TurnEnd & HeldEnd, refusal: SendRefusal = 'Lost'): void {
     const held = this.#held;
     this.generation += 1;
     this.#held = [];
@@ -211,7 +218,7 @@ export class Turn<Client> {
     this.#unanswered = 0;
     for (const { refuse } of held) {
       this.#observer.heldEnded(why);
-      refuse('Lost');
+      refuse(refusal);
     }
   }
 
@@ -248,6 +255,7 @@ export class Turn<Client> {
 
   #own(client: Client): void {
     this.#owner = client;
+    this.#epoch += 1;
     this.#since = this.#time();
   }
 

@@ -222,7 +222,8 @@ function drainsOf({ metadata: { namespace = '' }, status }: RoutedTenant): State
   return (status?.servers ?? []).flatMap(({ name, drain }) => {
     if (drain === undefined) return [];
     const { epoch, reason, podUID } = drain;
+    const timeoutMs = Date.parse(drain.deadline) - Date.parse(drain.since);
     const server = keyOf({ namespace, name });
-    return [{ server, epoch, podUID, deadline: Date.parse(drain.deadline), comesBack: !STOPPING.has(reason) }];
+    return [{ server, epoch, podUID, timeoutMs, comesBack: !STOPPING.has(reason) }];
   });
 }

@@ -42,7 +42,7 @@ export type RoutedTenant = KubeObject & {
 export interface RoutedServer {
   readonly name: string;
   readonly volumeUID?: string;
-  readonly drain?: Pick<ServerDrain, 'epoch' | 'reason' | 'podUID' | 'deadline'>;
+  readonly drain?: Pick<ServerDrain, 'epoch' | 'reason' | 'podUID' | 'since' | 'deadline'>;
 }
 type SpecifiedModel = Pick<NonNullable<CopilotTenantSpec['model']>, 'github' | 'provider'>;
 /** What the gateway enforces of `spec.sessions`. */
@@ -182,7 +182,13 @@ function slimServer({ name, volumeUID, drain }: RoutedServer): RoutedServer[] {
       name,
       ...(volumeUID !== undefined && { volumeUID }),
       ...(drain && {
-        drain: { epoch: drain.epoch, reason: drain.reason, podUID: drain.podUID, deadline: drain.deadline },
+        drain: {
+          epoch: drain.epoch,
+          reason: drain.reason,
+          podUID: drain.podUID,
+          since: drain.since,
+          deadline: drain.deadline,
+        },
       }),
     },
   ];

@@ -6,12 +6,13 @@ import type { CopilotSessionStatus } from '../../api/session.ts';
 /** Shortest time between two writes of a status in which only gradual fields changed, in ms. */
 export const MIN_WRITE_INTERVAL_MS = 30_000;
 
-/** Fields that grow while a session is used: no user acts on a single step of them. */
+/** Fields that change all the time while a session is used: no user acts on a single step of them. */
 const gradual = new Set<string>([
   'lastActivityTime',
   'sizeBytes',
   'usage',
   'expiresAt',
+  'lock',
 ] satisfies (keyof CopilotSessionStatus)[]);
 
 /**

@@ -29,6 +29,8 @@ export interface Findings {
   readonly pendingRollout: string | undefined;
   /** Names of the servers that were restarted and are not ready yet. */
   readonly restarting: readonly string[];
+  /** Names of the servers that drain: they serve, also one that refuses the operator because it runs with the credentials from before a rotation. */
+  readonly draining: readonly string[];
   /** By name, for each Unhealthy server: why, and what the operator does about it. */
   readonly healthMessages: ReadonlyMap<string, string>;
   /** Names of the servers beyond `spec.replicas` that are still running, highest index first. */
@@ -50,9 +52,10 @@ export function readyVerdict(findings: Findings): Verdict {
 }
 
 function servingVerdict(findings: Findings): Verdict {
-  const { tenant, servers, cause, servingCause, waits, rolling, restarting } = findings;
-  const waiting = servers.filter(({ ready }) => !ready);
-  const unhealthy = servers.filter(({ state }) => state === 'Unhealthy');
+  const { tenant, servers, cause, servingCause, waits, rolling, restarting, draining } = findings;
+  const others = servers.filter(({ name }) => !draining.includes(name));
+  const waiting = others.filter(({ ready }) => !ready);
+  const unhealthy = others.filter(({ state }) => state === 'Unhealthy');
   if (tenant.metadata.deletionTimestamp !== undefined) {
     return verdictFalse(ReadyReason.Deleting, 'The tenant is being deleted.');
   }
@@ -66,9 +69,9 @@ function servingVerdict(findings: Findings): Verdict {
   if (isAsleep(tenant))
     return asleepVerdict(tenant, { asleep: ReadyReason.Hibernated, failed: ReadyReason.WakeFailed });
   if (servers.length === 0) return verdictFalse(ReadyReason.ScaledToZero, 'spec.replicas is 0: no servers run.');
-  const [first, ...others] = unhealthy;
+  const [first, ...further] = unhealthy;
   if (first !== undefined) {
-    const more = others.length > 0 ? ` Also unhealthy: ${names(others)}.` : '';
+    const more = further.length > 0 ? ` Also unhealthy: ${names(further)}.` : '';
     return verdictFalse(ReadyReason.ServersUnhealthy, `${healthMessage(first, findings)}${more}`);
   }
   if (restarting.length > 0) {
@@ -87,9 +90,9 @@ function servingVerdict(findings: Findings): Verdict {
         )
       : verdictFalse(ReadyReason.ServersStarting, wait?.message ?? startingMessage(waiting, servers));
   }
-  if (rolling) return verdictFalse(ReadyReason.ServersUpdating, 'Replacing servers one at a time.');
-  // `kubectl get` shows this message and not that of Stalled.
-  const problem = cause === undefined ? '' : ` Not as specified: ${cause.message}`;
+  // `kubectl get` shows this message and not those of Stalled and Reconciling.
+  const change = rolling ? ' They are about to be replaced, one at a time.' : '';
+  const problem = cause === undefined ? change : ` Not as specified: ${cause.message}`;
   return verdictTrue(ReadyReason.ServersReady, `${servers.length} of ${servers.length} servers are ready.${problem}`);
 }
 

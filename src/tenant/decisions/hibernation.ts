@@ -22,12 +22,16 @@ export interface HibernationInput {
   readonly isPaused: boolean;
   /** For how long nobody has used it, in ms, as all replicas of the gateway say; undefined: they have not said it. */
   readonly idleMs: number | undefined;
+  /** Since when its servers can serve, as the status states; undefined: it does not state that they can. */
+  readonly servesSince: string | undefined;
   /** Clients wait for it, or have used it since. */
   readonly isAsked: boolean;
   /** Whether one more tenant may start now. It is only asked for one that would. */
   readonly hasPlace: () => boolean;
-  /** For how long this process has known that it is being woken, in ms: the wall clock may be set, and no operator may have run meanwhile. */
+  /** For how long it is being woken, in ms. */
   readonly wakingMs: number;
+  /** So much of that had passed when this process saw it first, in ms. */
+  readonly foundAtMs: number;
   /** Every server runs as specified, and answers. */
   readonly areReady: boolean;
   /** The kubelet can connect to every server: then the gateway lets calls pass, whatever this process knows of its own pings. */
@@ -119,14 +123,16 @@ function paused(input: HibernationInput, phase: Exclude<HibernationPhase, 'Wakin
 }
 
 function running(input: HibernationInput, afterIdleMs: number): HibernationDecision {
-  const { stated, idleMs, isAsked, areReady, isChanging, now } = input;
-  // After a wake, and after a drain that was taken back, it stays as long as after a use.
-  const staysMs = stated === undefined ? 0 : msLeft(Date.parse(stated.since), afterIdleMs, now);
+  const { stated, idleMs, servesSince, isAsked, areReady, isChanging, now } = input;
   if (idleMs === undefined) return to(input, 'Running', 'Unknown', UNKNOWN);
-  const leftMs = Math.max(afterIdleMs - idleMs, staysMs);
+  // Nobody could use it before. After a wake, and after a drain that was taken back, it stays as long as after a use.
+  const since = [servesSince, stated?.since].map((at) => msLeft(Date.parse(at ?? ''), afterIdleMs, now));
+  const leftMs = Math.max(afterIdleMs - idleMs, ...since);
   if (isAsked || leftMs > 0) {
     return to(input, 'Running', 'InUse', 'The tenant was used lately.', Math.max(leftMs, LOOK_AGAIN_MS));
   }
+  // That they serve counts from when the status states it.
+  if (servesSince === undefined) return to(input, 'Running', 'Changing', 'Servers have not served yet.');
   // A server that is being replaced, or does not answer, is not stopped in the middle of it.
   if (!areReady || isChanging) return to(input, 'Running', 'Changing', 'Servers are being changed.');
   return to(input, 'Draining', 'Idle', 'Nobody uses the tenant: its servers drain.', SLEEP_DRAIN_MS);
@@ -155,12 +161,17 @@ function asleep(input: HibernationInput, phase: 'Stopping' | 'Stopped'): Hiberna
 }
 
 function waking(input: HibernationInput, timeoutMs: number): HibernationDecision {
-  const { wakingMs, areReady, arePortsOpen, cause } = input;
+  const { stated, wakingMs, foundAtMs, areReady, arePortsOpen, cause, now } = input;
   if (areReady) return to(input, 'Running', 'Awake', 'Every server runs and answers.');
   const leftMs = timeoutMs - wakingMs;
   if (leftMs > 0) return to(input, 'Waking', 'Waking', 'Servers are being started.', leftMs);
   // Clients may use them already: whether they answer is for their health to say.
   if (arePortsOpen) return to(input, 'Running', 'Awake', 'Every server runs.');
+  // No operator was there, and clients may have used them until a moment ago. That is believed once: an operator may end again and again.
+  if (stated !== undefined && foundAtMs >= timeoutMs && stated.countedAnew !== true) {
+    const status = { ...stated, since: timestamp(now), countedAnew: true };
+    return { phase: 'Waking', reason: 'Waking', message: 'Servers are being started.', status, dueInMs: timeoutMs };
+  }
   const message = `The servers did not start within spec.hibernation.wakeTimeout: ${cause ?? 'they do not answer yet.'}`;
   return to(input, 'Stopping', 'WakeFailed', message);
 }

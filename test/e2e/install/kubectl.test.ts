@@ -141,6 +141,7 @@ describe('kubectl, of a session that has had a turn', () => {
     expect(cells(await kubectl('get', 'csn', 'review', '-o', 'wide'))).toEqual({
       ...usual,
       OWNER: 'alice',
+      HOLDER: '',
       SERVER: 'acme-0',
       BYTES: expect.stringMatching(/^\d{4,}$/),
       'INPUT-TOKENS': expect.stringMatching(/^[1-9]\d*$/),

@@ -69,9 +69,9 @@ describe.each(['cli', 'runtime'] as const)('a tenant that is deleted (%s)', (bin
     using first = await open();
     using second = await open();
     await inTurn(first);
-    const deadline = Date.now() + 300_000;
+    const timeoutMs = 300_000;
     const podUID = bench.gateway.fleet.find(TENANT)?.servers[0]?.podUID ?? '';
-    bench.gateway.fleet.change({ drains: [{ server: 'team/acme-0', epoch: 1, podUID, deadline, comesBack: true }] });
+    bench.gateway.fleet.change({ drains: [{ server: 'team/acme-0', epoch: 1, podUID, timeoutMs, comesBack: true }] });
     const { model, provider } = bench.binding;
     const calls = [1, 2, 3].map(() => second.call('session.create', { model, provider }));
     expect(await deleted(3, ...calls)).toMatchObject([NOT_SENT, NOT_SENT, NOT_SENT]);

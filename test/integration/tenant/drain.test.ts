@@ -95,6 +95,10 @@ async function change({ world }: Operator, spec: object): Promise<void> {
 const status = async ({ world }: Operator) => (await world.tenant('acme')).status;
 const drainOf = async (at: Operator, index = 0) => (await status(at))?.servers?.[index]?.drain;
 const reconciling = async (at: Operator) => findCondition((await status(at))?.conditions, 'Reconciling');
+const readiness = async (at: Operator) => {
+  const { status: is, reason } = findCondition((await status(at))?.conditions, 'Ready') ?? {};
+  return `${is} ${reason}`;
+};
 const deploymentOf = ({ world }: Operator, index = 0) => world.get(Deployment, `acme-${index}`);
 const imageOf = async (at: Operator) => (await deploymentOf(at))?.spec?.template.spec?.containers[0]?.image;
 
@@ -116,8 +120,11 @@ describe('an update of a server', () => {
       message: expect.stringMatching(/^Server acme-0 drains before it is replaced: 2 turns still run, until 20/),
     });
     expect([await drainOf(at), await imageOf(at)]).toMatchObject([{ turns: 2 }, 'example.com/copilot-cli:1']);
+    // It serves.
+    expect(await readiness(at)).toBe('True ServersReady');
     await says(at, 1, 0);
     expect([await drainOf(at), await imageOf(at)]).toMatchObject([{ epoch: 1 }, 'example.com/copilot-cli:2']);
+    expect(await readiness(at)).toBe('False ServersStarting');
     // The Deployment controller deletes the pod; until it is gone, no replica of the gateway may connect to it again.
     await world.removePod(pod);
     await world.settle();
@@ -324,6 +331,7 @@ describe('a server whose node is cordoned', () => {
     nodes.set(node(true, '1'));
     await world.settle();
     expect(await drainOf(at)).toMatchObject({ reason: 'NodeDraining' });
+    expect(await readiness(at)).toBe('True ServersReady');
     nodes.set(node(false, '2'));
     await world.settle();
     expect(await drainOf(at)).toBeUndefined();
@@ -341,6 +349,7 @@ it('a server that has run for spec.server.recycle.maxAge drains, and a fresh one
   await at.world.advance(11 * 60_000);
   await at.world.settle();
   expect(await drainOf(at)).toMatchObject({ reason: 'Recycling', podUID: pod.metadata.uid });
+  expect(await readiness(at)).toBe('True ServersReady');
   await says(at, 1, 0);
   const { annotations } = (await deploymentOf(at))?.spec?.template.metadata ?? {};
   expect(annotations).toHaveProperty(['copilot-operator.dev/replaced-at']);

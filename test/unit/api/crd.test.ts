@@ -59,6 +59,7 @@ describe('the CRD of CopilotSession', () => {
     expect(columns(crd, false)).toEqual(['TENANT', 'READY', 'PHASE', 'TURNS', 'LAST-ACTIVITY', 'AGE']);
     expect(columns(crd, true)).toEqual([
       'OWNER',
+      'HOLDER',
       'SERVER',
       'BYTES',
       'INPUT-TOKENS',

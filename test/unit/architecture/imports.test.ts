@@ -144,7 +144,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   session: [
     ['model', 'builders', 'metrics', 'survey-watches', 'tenant-lookup'],
     ['decisions', 'servers', 'session-state', 'startup-grace', 'transitions'],
-    ['plan', 'status'],
+    ['locks', 'plan', 'status'],
     ['status-writer'],
     ['removal', 'labeller'],
     ['reconciler'],

@@ -69,6 +69,7 @@ describe('the metrics of the product', () => {
       surveyed: () => ({ active: 1, loaded: 2, unloaded: 3 }),
       fleet: () => ({ rollouts: { Pending: 4, Running: 2, Stuck: 1 }, restartsWaiting: 5 }),
       wakes: () => ({ waiting: 6, waking: 7 }),
+      locks: () => ({ held: 9, oldestSeconds: 10 }),
       silentReplicas: () => 8,
     });
   }

@@ -6,12 +6,15 @@ import { replicasOf } from '../../../src/tenant/gateway-replicas.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 const [ACME, GLOBEX] = ['acme', 'globex'].map((name) => ({ namespace: 'team', name }));
+const TURN = { namespace: 'team', name: 'acme', session: 's', epoch: 1, heldMs: 0 };
 const count = (name: string, clients: number): TenantCount => ({ namespace: 'team', name, clients });
 
 /** What each replica answers; an Error: it does not. */
 let answers: Record<string, TenantCount[] | Error>;
 /** For how long each replica knows what is used; undefined: it is of an earlier version. */
 let upMs: number | undefined;
+/** Users that hold a turn, by the replica. */
+let held: Record<string, string[]>;
 let ready: Record<string, boolean | undefined>;
 let asked: string[];
 let changed: string[];
@@ -41,6 +44,7 @@ beforeEach(() => {
   clock = new FakeClock();
   upMs = undefined;
   listing = undefined;
+  held = {};
   [answers, ready, asked, changed, logged] = [{}, {}, [], [], []];
   clients = new GatewayClients({
     client: {
@@ -58,7 +62,11 @@ beforeEach(() => {
       const answer = answers[address];
       return answer instanceof Error
         ? Promise.reject(answer)
-        : Promise.resolve({ tenants: answer ?? [], ...(upMs !== undefined && { upMs }) });
+        : Promise.resolve({
+            tenants: answer ?? [],
+            ...(upMs !== undefined && { upMs }),
+            heldTurns: (held[address] ?? []).map((holder) => ({ ...TURN, holder })),
+          });
     },
   });
   clients.onChange(({ name }) => changed.push(name));
@@ -133,6 +141,22 @@ describe('the clients of the gateway', () => {
     answers = { '10.0.0.1': [count('acme', 2)], '10.0.0.2': new Error('timed out') };
     await poll();
     expect([numbers(), clients.silentReplicas]).toEqual([[2, 0], 0]);
+  });
+});
+
+describe('the turns that users hold', () => {
+  it('are those of all replicas, of one that does not answer those that it had', async () => {
+    const told: string[][] = [];
+    clients.onHeldTurns((held) => void told.push(held.map(({ session, holder }) => `${session} ${holder}`)));
+    held = { '10.0.0.1': ['alice'], '10.0.0.2': ['bob'] };
+    answers = { '10.0.0.1': [], '10.0.0.2': [] };
+    await poll();
+    answers = { '10.0.0.1': [], '10.0.0.2': new Error('no route') };
+    held = {};
+    await poll();
+    answers = { '10.0.0.1': [] };
+    await poll();
+    expect(told).toEqual([['s alice', 's bob'], ['s bob'], []]);
   });
 });
 

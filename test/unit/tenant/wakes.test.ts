@@ -114,16 +114,23 @@ describe('the tenants that clients wait for', () => {
     expect(wakes.isAsked(ref('a'), 2)).toBe(false);
   });
 
-  it('have been started for so long as this process knows it, whatever the wall clock says', async () => {
-    expect(wakes.wakingMs(ref('a'))).toBe(0);
-    wakes.settle(ref('a'), 'Waking');
+  it('take so long as this process says that has begun them, whatever the wall clock says', async () => {
+    wakes.settle(ref('a'), 'Begun');
     await clock.advance(60_000);
-    clock.jumpWallClock(3_600_000);
     wakes.settle(ref('a'), 'Waking');
-    expect(wakes.wakingMs(ref('a'))).toBe(60_000);
+    expect(wakes.waking(ref('a'), 3_600_000)).toEqual({ wakingMs: 60_000, foundAtMs: 0 });
     wakes.settle(ref('a'), 'Asleep');
-    wakes.settle(ref('a'), 'Waking');
+    wakes.settle(ref('a'), 'Begun');
     await clock.advance(1_000);
-    expect(wakes.wakingMs(ref('a'))).toBe(1_000);
+    expect(wakes.waking(ref('a'), 0)).toEqual({ wakingMs: 1_000, foundAtMs: 0 });
+  });
+
+  it('that another process has begun take so long as the wall clock said when this one heard of them, and go on from there', async () => {
+    expect(wakes.waking(ref('a'), 90_000)).toEqual({ wakingMs: 90_000, foundAtMs: 90_000 });
+    wakes.settle(ref('a'), 'Waking');
+    await clock.advance(10_000);
+    expect(wakes.waking(ref('a'), 3_600_000)).toEqual({ wakingMs: 100_000, foundAtMs: 90_000 });
+    wakes.settle(ref('a'), 'Begun');
+    expect(wakes.waking(ref('a'), 3_600_000)).toEqual({ wakingMs: 0, foundAtMs: 0 });
   });
 });

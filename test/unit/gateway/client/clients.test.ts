@@ -56,7 +56,7 @@ beforeEach(() => {
     relay: {
       sessions: () => [],
       wakes: () => [],
-      uses: () => ({ upMs: 0, idle: [] }),
+      uses: () => ({ upMs: 0, idle: [], heldTurns: [] }),
       servers: () => [],
       drains: () => [],
       attach: ({ id }) => ({

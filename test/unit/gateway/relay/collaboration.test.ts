@@ -133,6 +133,20 @@ describe('turns: Queue', () => {
     expect(reached()).toEqual(['of alice', 'c1']);
   });
 
+  it('tells those who wait that the session was deleted, so that nobody tries again', async () => {
+    const alice = await inTurn('alice');
+    const bob = await of('bob');
+    const id = await prompt(bob, 'b1');
+    world.answers.set('session.delete', (end, call) => end.answer(call.id, { success: true }));
+    alice.call('session.delete', { sessionId: 's' });
+    await settle();
+    expect(bob.answer(id)?.error).toMatchObject({
+      code: -32054,
+      data: { retryable: false, rule: 'SessionDeleted', outcome: 'NotSent' },
+    });
+    expect(await world.counted('held_prompts_total')).toEqual({ SessionDeleted: 1 });
+  });
+
   it('forgets what a user had waiting who has left', async () => {
     await inTurn('alice');
     const [bob, carol] = [await of('bob'), await of('carol')];
@@ -162,6 +176,36 @@ describe('turns: Queue', () => {
     expect(lines).toEqual(
       ['m1', 'm2'].map((id) => expect.objectContaining({ audit: true, session: 's', user: 'alice', messages: [id] })),
     );
+  });
+});
+
+describe('who holds the turn', () => {
+  const held = () => world.relay.uses().heldTurns;
+
+  it('is told of a session that several users share, with a number that rises when it passes on', async () => {
+    share('Queue');
+    await inTurn('alice');
+    await world.clock.advance(5000);
+    expect(held()).toEqual([{ ...TENANT, session: 's', holder: 'alice', epoch: 1, heldMs: 5000 }]);
+    const bob = await of('bob');
+    await prompt(bob, 'b1');
+    expect(held()).toMatchObject([{ holder: 'alice', epoch: 1 }]);
+    await idle();
+    expect(held()).toMatchObject([{ holder: 'bob', epoch: 2, heldMs: 0 }]);
+    world.server.event('s', 'user.message', { messageId: `m${sent}` });
+    await idle();
+    expect(held()).toEqual([]);
+  });
+
+  it('is not told of a session whose CopilotSession says nothing of it, nor of a client that states no user', async () => {
+    share(undefined);
+    await inTurn('alice');
+    expect(held()).toEqual([]);
+    share('Queue');
+    expect(held()).toMatchObject([{ holder: 'alice' }]);
+    await idle();
+    await prompt(await of(undefined), 'x');
+    expect(held()).toEqual([]);
   });
 });
 

@@ -55,8 +55,8 @@ it('prompts that wait for the turn of another client', async () => {
 
 it('calls that wait for the drain of the server', async () => {
   const client = await inTurn();
-  const deadline = world.clock.now() + 300_000;
-  world.fleet.change({ drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline, comesBack: true }] });
+  const timeoutMs = 300_000;
+  world.fleet.change({ drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs, comesBack: true }] });
   await settle();
   const other = world.client();
   const held = [other.call('session.create'), other.call('session.resume', { sessionId: 't' })];
@@ -67,9 +67,9 @@ it('calls that wait for the drain of the server', async () => {
 
 it('calls that wait for the pod that follows a drained one', async () => {
   const client = await world.attached('s');
-  const deadline = world.clock.now() + 300_000;
+  const timeoutMs = 300_000;
   world.answers.set('sessions.close', (end, { id }) => end.answer(id, {}));
-  world.fleet.change({ drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline, comesBack: true }] });
+  world.fleet.change({ drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs, comesBack: true }] });
   await world.clock.advance(1000);
   expect(world.relay.drains()).toMatchObject([{ isDrained: true }]);
   const held = [client.call(SEND, prompt), client.call('session.mode.get', { sessionId: 's' })];

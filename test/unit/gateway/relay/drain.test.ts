@@ -16,8 +16,10 @@ beforeEach(() => {
 });
 
 function drain(change: Partial<StatedDrain> = {}): Promise<void> {
-  const deadline = world.clock.now() + 300_000;
-  world.fleet.change({ drains: [{ server: SERVER, epoch: 1, podUID: 'pod-1', deadline, comesBack: true, ...change }] });
+  const timeoutMs = 300_000;
+  world.fleet.change({
+    drains: [{ server: SERVER, epoch: 1, podUID: 'pod-1', timeoutMs, comesBack: true, ...change }],
+  });
   return settle();
 }
 
@@ -185,7 +187,7 @@ describe('a server that drains', () => {
     async (byMs) => {
       await prompting('s');
       const { server } = world;
-      await drain({ deadline: world.clock.now() + 60_000 });
+      await drain({ timeoutMs: 60_000 });
       world.clock.jumpWallClock(byMs);
       await world.clock.advance(59_000);
       expect([server.isClosed, progress()]).toEqual([false, [1]]);
@@ -199,8 +201,8 @@ describe('a server that drains', () => {
   it('has the deadline that is stated last', async () => {
     await prompting('s');
     const { server } = world;
-    await drain({ deadline: world.clock.now() + 60_000 });
-    await drain({ deadline: world.clock.now() + 1000 });
+    await drain({ timeoutMs: 60_000 });
+    await drain({ timeoutMs: 1000 });
     await world.clock.advance(1000);
     answerCloses(server);
     await world.clock.advance(1000);
@@ -209,7 +211,7 @@ describe('a server that drains', () => {
 
   it('is cut at the deadline, and its turns go on in the next pod', async () => {
     const a = await prompting('s');
-    await drain({ deadline: world.clock.now() + 1000 });
+    await drain({ timeoutMs: 1000 });
     await world.clock.advance(999);
     expect(progress()).toEqual([1]);
     await finish();
@@ -229,7 +231,7 @@ describe('a server that drains', () => {
   it('is cut at the deadline, and its turns go on in the next pod, also if a call meets that', async () => {
     const a = await prompting('s');
     const mode = a.call('session.mode.get', { sessionId: 's' });
-    await drain({ deadline: world.clock.now() + 1000 });
+    await drain({ timeoutMs: 1000 });
     await world.clock.advance(1000);
     expect(world.server.count('sessions.close')).toBe(1);
     world.server.refuse(world.server.last('session.mode.get').id, 'Session not found: s');
@@ -249,7 +251,7 @@ describe('a server that drains', () => {
   it('that does not answer is left behind soon after the deadline', async () => {
     await world.attached('s');
     world.activityAnswer = () => undefined;
-    await drain({ deadline: world.clock.now() + 1000 });
+    await drain({ timeoutMs: 1000 });
     await world.clock.advance(10_000);
     expect(progress()).toEqual(['drained']);
   });
@@ -283,7 +285,7 @@ describe('a server that drains', () => {
     a.call('session.send', { sessionId: 's', prompt: 'p' });
     world.server.answer(world.server.last('session.send').id, { messageId: 'm' });
     world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: true });
-    await drain({ deadline: world.clock.now() + 1000 });
+    await drain({ timeoutMs: 1000 });
     await world.clock.advance(1000);
     expect(world.server.count('sessions.close')).toBe(1);
     world.fleet.change({ drains: undefined });

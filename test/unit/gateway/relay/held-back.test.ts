@@ -187,10 +187,10 @@ describe('what is kept back of a session that is unloaded', () => {
   });
 
   it('is not told when it was unloaded for a drain that is withdrawn', async () => {
-    const deadline = world.clock.now() + 300_000;
+    const timeoutMs = 300_000;
     fail();
     idle();
-    world.fleet.change({ drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline, comesBack: true }] });
+    world.fleet.change({ drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs, comesBack: true }] });
     await world.clock.advance(200);
     expect(world.server.count('sessions.close')).toBe(1);
     world.fleet.change({ drains: undefined });

@@ -20,8 +20,8 @@ interface Waiting {
 /** A server that drains: every call waits for the next pod. */
 async function draining(limits: Partial<RelayLimits>): Promise<Waiting> {
   const world = new RelayWorld(limits);
-  const deadline = world.clock.now() + 300_000;
-  world.fleet.change({ drains: [{ server: SERVER, epoch: 1, podUID: 'pod-1', deadline, comesBack: true }] });
+  const timeoutMs = 300_000;
+  world.fleet.change({ drains: [{ server: SERVER, epoch: 1, podUID: 'pod-1', timeoutMs, comesBack: true }] });
   await settle();
   const goOn = async (): Promise<void> => {
     const [server] = world.fleet.find({ namespace: 'team', name: 'acme' })?.servers ?? [];

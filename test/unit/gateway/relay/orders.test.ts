@@ -71,7 +71,7 @@ class Model {
     this.#epoch += 1;
     if (step === 'drain') {
       const drain = { server: SERVER, epoch: this.#epoch, podUID: `pod-${this.#pod}`, comesBack: true };
-      fleet.change({ drains: [{ ...drain, deadline: clock.now() + 2 * STEP_MS }] });
+      fleet.change({ drains: [{ ...drain, timeoutMs: 2 * STEP_MS }] });
     }
     if (step === 'replace') this.#serves('Running');
     if (step === 'lose') this.#dies();

@@ -188,7 +188,7 @@ describe('a server that has as many sessions in memory as it may have', () => {
     const id = client.call('session.send', { sessionId: 'a', prompt: 'x' });
     await world.clock.advance(1000);
     const [before] = world.dials;
-    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline: world.clock.now() + 10_000 };
+    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs: 10_000 };
     world.fleet.change({ drains: [{ ...drain, comesBack: true }] });
     for (const sessionId of ['b', 'c']) world.server.event(sessionId, 'session.idle');
     await world.clock.advance(5000);

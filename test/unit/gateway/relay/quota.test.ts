@@ -172,8 +172,8 @@ describe('one that is not made after all does not count', () => {
     make(world.client(TENANT, 'bob'), 'x');
     await settle();
     world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: true });
-    const deadline = world.clock.now() + 60_000;
-    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline, comesBack: true };
+    const timeoutMs = 60_000;
+    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs, comesBack: true };
     world.fleet.change({ drains: [drain] });
     make(alice, 'a');
     await settle();

@@ -224,12 +224,12 @@ class OneReplica {
   }
 
   #drain(): void {
-    const { fleet, clock } = this.world;
+    const { fleet } = this.world;
     this.#drains += 1;
     this.life.log('the server is drained');
     this.server.drains();
     const drain = { server: SERVER, epoch: this.#drains, podUID: `pod-${this.#pod}`, comesBack: true };
-    fleet.change({ drains: [{ ...drain, deadline: clock.now() + 1500 }] });
+    fleet.change({ drains: [{ ...drain, timeoutMs: 1500 }] });
   }
 
   #replace(): void {

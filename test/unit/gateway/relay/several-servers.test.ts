@@ -223,7 +223,7 @@ describe('while a server is away', () => {
 
 describe('while a server drains', () => {
   const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-of-0', comesBack: true };
-  const drains = () => [{ ...drain, deadline: world.clock.now() + 60_000 }];
+  const drains = () => [{ ...drain, timeoutMs: 60_000 }];
 
   it('new sessions are made on others', async () => {
     await called('session.getMessages', { sessionId: 'x' });

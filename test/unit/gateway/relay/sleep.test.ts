@@ -112,7 +112,7 @@ describe('a tenant that sleeps', () => {
 
 describe('a tenant that is put to sleep', () => {
   const drains = (comesBack = true) => ({
-    drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline: world.clock.now() + MINUTE, comesBack }],
+    drains: [{ server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs: MINUTE, comesBack }],
   });
   const isDrained = () => world.relay.drains().map((drain) => drain.isDrained);
 
@@ -154,9 +154,22 @@ describe('a tenant that is put to sleep', () => {
 describe('the time for which a tenant is unused', () => {
   beforeEach(() => become('Running', 7, { servers: [server] }));
 
-  it('is not counted for a tenant that never sleeps', async () => {
+  it('is counted for a tenant that never sleeps, too: it may be told to, and is not unused then', async () => {
     world.fleet.change({ sleep: undefined });
-    await world.attached('s');
+    const client = await world.attached('s');
+    await world.clock.advance(60 * MINUTE);
+    expect(idleMs()).toBe(0);
+    client.leave();
+    await world.clock.advance(MINUTE);
+    await become('Running', 1, { servers: [server] });
+    expect(idleMs()).toBe(MINUTE);
+  });
+
+  it('is not counted for a tenant that is gone', async () => {
+    const client = await world.attached('s');
+    client.leave();
+    world.fleet.delete();
+    await settle();
     expect(world.relay.uses().idle).toEqual([]);
   });
 
@@ -195,6 +208,6 @@ describe('the time for which a tenant is unused', () => {
 
   it('is as long as this replica runs for one that was never used', async () => {
     await world.clock.advance(3 * MINUTE);
-    expect(world.relay.uses()).toEqual({ upMs: 3 * MINUTE, idle: [] });
+    expect(world.relay.uses()).toEqual({ upMs: 3 * MINUTE, idle: [], heldTurns: [] });
   });
 });

@@ -23,6 +23,9 @@ describe('the order of prompts that wait', () => {
   });
 });
 
+/** The error of a prompt that was given up on purpose before a server got it. */
+const withdrawn = (rule: string) => ({ code: -32054, data: { retryable: false, rule, outcome: 'NotSent' } });
+
 let world: RelayWorld;
 
 beforeEach(() => {
@@ -145,7 +148,7 @@ describe('a server that drains', () => {
     await prompt(await attached('b'), 'b');
     const late = await attached('c');
     const [before] = world.dials;
-    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline: world.clock.now() + 300_000 };
+    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs: 300_000 };
     world.fleet.change({ drains: [{ ...drain, comesBack: true }] });
     await prompt(late, 'c');
     await ends('a');
@@ -160,6 +163,32 @@ describe('a server that drains', () => {
     await ends('b');
     await world.clock.advance(100);
     expect(sent()).toEqual(['b', 'c']);
+  });
+});
+
+describe('a prompt that waits for the drain of its server', () => {
+  it('is not sent to the next one if it was aborted meanwhile', async () => {
+    world.fleet.change({ limits: undefined });
+    world.answers.set('sessions.close', (end, { id }) => end.answer(id, {}));
+    world.answers.set('session.abort', (end, { id }) => end.answer(id, { success: true }));
+    const other = await attached('a');
+    await prompt(other, 'a');
+    starts('a');
+    const client = await attached('b');
+    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', timeoutMs: 300_000 };
+    world.fleet.change({ drains: [{ ...drain, comesBack: true }] });
+    await settle();
+    const id = await prompt(client, 'b');
+    const abort = client.call('session.abort', { sessionId: 'b' });
+    await settle();
+    expect(client.answer(abort)?.result).toEqual({ success: true });
+    await ends('a');
+    await world.clock.advance(1000);
+    const [server] = world.fleet.find(TENANT)?.servers ?? [];
+    if (server !== undefined) world.fleet.change({ servers: [{ ...server, podUID: 'pod-2' }], drains: undefined });
+    await world.clock.advance(1000);
+    expect(client.answer(id)?.error).toMatchObject(withdrawn('Aborted'));
+    expect(sent()).not.toContain('b');
   });
 });
 
@@ -207,7 +236,7 @@ describe('a server that also limits the sessions in its memory', () => {
     const id = await prompt(first, 'a');
     first.call('session.abort', { sessionId: 'a' });
     await world.clock.advance(10_100);
-    expect([sent(), first.answer(id)?.error]).toMatchObject([[], { code: -32050, data: { outcome: 'NotSent' } }]);
+    expect([sent(), first.answer(id)?.error]).toMatchObject([[], withdrawn('Aborted')]);
   });
 });
 
@@ -268,7 +297,7 @@ describe('a client whose prompt waits', () => {
     await ends('a');
     await world.clock.advance(100);
     expect(sent()).toEqual(['a', 'b']);
-    expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+    expect(third.answer(id)?.error).toMatchObject(withdrawn('Left'));
     expect(await world.counted('queued_prompts_total')).toEqual({ Cut: 1 });
     world.answers.set('session.detach', (end, call) => end.answer(call.id, { success: true }));
     await world.clock.advance(61_000);
@@ -284,7 +313,8 @@ describe('a client whose prompt waits', () => {
     await ends('a');
     await world.clock.advance(100);
     expect([sent(), third.answer(abort)?.result]).toEqual([['a', 'b'], { success: true }]);
-    expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+    // An application that sends again by itself what may be sent again would undo its own abort.
+    expect(third.answer(id)?.error).toMatchObject(withdrawn('Aborted'));
     await prompt(third, 'c');
     expect(sent()).toEqual(['a', 'b', 'c']);
   });
@@ -319,7 +349,7 @@ describe('a client whose prompt waits', () => {
     world.answers.set('session.delete', (end, call) => end.answer(call.id, { success: true }));
     third.call('session.delete', { sessionId: 'c' });
     await world.clock.advance(100);
-    expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+    expect(third.answer(id)?.error).toMatchObject(withdrawn('SessionDeleted'));
     expect(await world.counted('queued_prompts_total')).toEqual({ Cut: 1 });
   });
 

@@ -116,6 +116,14 @@ describe('prompts of several clients', () => {
     expect(turn.isTaken).toBe(false);
   });
 
+  it('are told that their session was deleted', () => {
+    const { turn, log, send } = recorded();
+    send('a', '1');
+    send('b', '1');
+    turn.end('SessionDeleted', 'SessionDeleted');
+    expect(log).toEqual(['a:1', 'b:1 SessionDeleted']);
+  });
+
   it('are refused when too many bytes are held', () => {
     const { turn, log, send } = recorded(10, 100);
     send('a', '1');
@@ -124,7 +132,7 @@ describe('prompts of several clients', () => {
     expect(log).toEqual(['a:1', 'c:1 TooMany']);
     turn.leave('b');
     send('c', '2', 60);
-    expect(log).toEqual(['a:1', 'c:1 TooMany', 'b:1 Lost']);
+    expect(log).toEqual(['a:1', 'c:1 TooMany', 'b:1 Left']);
   });
 
   it('of a client that is gone are not sent, while its turn goes on', () => {
@@ -138,7 +146,7 @@ describe('prompts of several clients', () => {
     turn.leave('a');
     expect(turn.isRunning).toBe(true);
     turn.idle();
-    expect(log).toEqual(['a:1', 'b:1 Lost', 'c:1']);
+    expect(log).toEqual(['a:1', 'b:1 Left', 'c:1']);
   });
 
   it('are stuck behind one that was taken and starts no turn', () => {
@@ -168,7 +176,7 @@ describe('a prompt that waits', () => {
     const { turn, log, ends, send } = recorded();
     for (const client of ['a', 'b', 'c', 'b']) send(client, '1');
     expect([turn.cancel('b'), turn.cancel('b'), turn.cancel('a')]).toEqual([true, false, false]);
-    expect(log).toEqual(['a:1', 'b:1 Cancelled', 'b:1 Cancelled']);
+    expect(log).toEqual(['a:1', 'b:1 Aborted', 'b:1 Aborted']);
     expect(ends).toEqual(['held Cancelled', 'held Cancelled']);
     turn.answered('a', true);
     expect(log.at(-1)).toBe('c:1');

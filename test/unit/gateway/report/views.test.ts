@@ -38,15 +38,23 @@ describe('what the internal port shows', () => {
       { namespace: 'team', name: 'acme', idleMs: 0 },
       { namespace: 'team', name: 'initech', idleMs: 90_000 },
     ];
-    const view = tenantsView([client(1, 'acme'), client(3, 'globex')], { upMs: 100_000, idle });
+    const view = tenantsView([client(1, 'acme'), client(3, 'globex')], { upMs: 100_000, idle, heldTurns: [] });
     expect(parseTenants(JSON.stringify(view))).toEqual({
       tenants: [
         { namespace: 'team', name: 'acme', clients: 1, idleMs: 0 },
-        { namespace: 'team', name: 'globex', clients: 1 },
+        { namespace: 'team', name: 'globex', clients: 1, idleMs: 100_000 },
         { namespace: 'team', name: 'initech', clients: 0, idleMs: 90_000 },
       ],
       upMs: 100_000,
     });
+  });
+
+  it('says who holds turns, as the operator reads it', () => {
+    const turn = { namespace: 'team', name: 'acme', session: 's', holder: 'alice', epoch: 2, heldMs: 1500 };
+    const view = tenantsView([], { upMs: 1, idle: [], heldTurns: [turn] });
+    expect(parseTenants(JSON.stringify(view))).toEqual({ tenants: [], upMs: 1, heldTurns: [turn] });
+    const odd = { tenants: [], heldTurns: [{ ...turn, heldMs: -1 }] };
+    expect(() => parseTenants(JSON.stringify(odd))).toThrow(/no turn that a user holds/);
   });
 
   it('says how far drains are, as the operator reads it', () => {

@@ -69,14 +69,15 @@ describe('what the gateway keeps', () => {
   });
 
   it('of a tenant are its servers that drain, without what changes meanwhile', () => {
-    const drain = { epoch: 3, reason: 'Updating', podUID: 'u', deadline: '2026-01-02T03:09:05Z' } as const;
+    const [since, deadline] = ['2026-01-02T03:04:05Z', '2026-01-02T03:09:05Z'];
+    const drain = { epoch: 3, reason: 'Updating', podUID: 'u', since, deadline } as const;
     const servers = [
       { name: 'acme-0', state: 'Healthy', restarts: 0 } as const,
       {
         name: 'acme-1',
         state: 'Draining',
         restarts: 0,
-        drain: { ...drain, since: '2026-01-02T03:04:05Z', turns: 2 },
+        drain: { ...drain, turns: 2 },
       } as const,
     ];
     const slim = slimTenant(sampleTenant({}, {}, { access: 'Gateway', servers }));

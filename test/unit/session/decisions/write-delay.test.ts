@@ -29,6 +29,7 @@ describe('a status that has changed', () => {
   it.each<[string, CopilotSessionStatus, CopilotSessionStatus]>([
     ['its size', idle, { ...idle, sizeBytes: 2 }],
     ['its activity', active, { ...active, lastActivityTime: later, expiresAt: later }],
+    ['whose turn it is', active, { ...active, lock: { holder: 'bob', since: later, epoch: 2 } }],
     ['its usage in the middle of a turn', active, { ...active, usage }],
   ])('in nothing but %s waits for the interval', (_case, before, after) => {
     expect(writeDelay(before, after, NOW - 10_000, NOW)).toBe(MIN_WRITE_INTERVAL_MS - 10_000);

@@ -21,6 +21,7 @@ function found(other: Partial<Findings> = {}): Findings {
     paused: false,
     pendingRollout: undefined,
     restarting: [],
+    draining: [],
     healthMessages: new Map(),
     surplus: [],
     resizing: [],
@@ -116,7 +117,27 @@ describe('Ready', () => {
       'ServersUpdating',
       'Replacing 1 of 2 servers: acme-1.',
     ],
-    ['others wait to be replaced', { rolling: true }, 'False', 'ServersUpdating', 'one at a time'],
+    [
+      'all serve, and wait to be replaced',
+      { rolling: true },
+      'True',
+      'ServersReady',
+      'servers are ready. They are about to be replaced, one at a time.',
+    ],
+    [
+      'one drains that still has the token of before, and so refuses the operator',
+      { servers: [healthyServer(0), silent(1)], rolling: true, draining: ['acme-1'] },
+      'True',
+      'ServersReady',
+      '2 of 2 servers are ready.',
+    ],
+    [
+      'all serve, and drain before they are replaced',
+      { rolling: true, waits: [{ reason: 'Draining', message: 'Server acme-0 drains.' }] },
+      'True',
+      'ServersReady',
+      'about to be replaced',
+    ],
   ])('when %s', (_, other, status, reason, message) => {
     const verdict = readyVerdict(found(other));
     expect(verdict).toMatchObject({ status, reason });

@@ -77,10 +77,12 @@ function decide(world: World, isLate: boolean, mutant: Mutant): void {
     isPaused: false,
     // That a wake was long ago is told by the idle gateway, too.
     idleMs: isIdle ? 60 * MINUTE : 0,
+    servesSince: timestamp(NOW - 60 * MINUTE),
     isAsked: asked >= epoch,
     hasPlace: () => true,
     areReady: pod === 'Up' && hasPinged,
     wakingMs: isLate ? MINUTE : 0,
+    foundAtMs: 0,
     arePortsOpen: pod === 'Up' && mutant.trustsOnlyPings !== true,
     isChanging: false,
     areStopped: pod === 'Down',

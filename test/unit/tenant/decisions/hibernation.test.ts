@@ -28,12 +28,14 @@ function decide(at: HibernationStatus | undefined, change: Partial<HibernationIn
     canWake: true,
     isExpected: true,
     idleMs: 60 * MINUTE,
+    servesSince: timestamp(NOW - 60 * MINUTE),
     isAsked: false,
     hasPlace: () => true,
     isPaused: false,
     areReady: !sleeps,
     arePortsOpen: !sleeps,
     wakingMs: at?.phase === 'Waking' ? NOW - Date.parse(at.since) : 0,
+    foundAtMs: 0,
     isChanging: false,
     areStopped: at?.phase === 'Stopped',
     cause: undefined,
@@ -49,6 +51,30 @@ describe('a tenant', () => {
     ['that was unused for long enough drains', undefined, {}, 'Draining Idle'],
     ['that was used lately runs', undefined, { idleMs: 14 * MINUTE }, 'Running InUse'],
     ['of which the gateway says nothing runs', undefined, { idleMs: undefined }, 'Running Unknown'],
+    [
+      'whose servers serve only since a moment ago runs, although nobody ever used it',
+      undefined,
+      { servesSince: timestamp(NOW - 14 * MINUTE) },
+      'Running InUse',
+    ],
+    [
+      'whose servers serve, which the status does not state yet, runs',
+      undefined,
+      { servesSince: undefined },
+      'Running Changing',
+    ],
+    [
+      'whose servers serve again after a suspension runs, though it was awake before',
+      stated('Running', 120 * MINUTE),
+      { servesSince: timestamp(NOW - MINUTE) },
+      'Running InUse',
+    ],
+    [
+      'whose servers serve since a time that is long to come drains: the clock was set back',
+      undefined,
+      { servesSince: timestamp(NOW + 60 * MINUTE) },
+      'Draining Idle',
+    ],
     ['that somebody asks for runs', undefined, { isAsked: true }, 'Running InUse'],
     ['with a server that does not answer runs', undefined, { areReady: false }, 'Running Changing'],
     ['with a server that is being replaced runs', undefined, { isChanging: true }, 'Running Changing'],
@@ -160,10 +186,16 @@ describe('a tenant', () => {
       'Stopping WakeFailed',
     ],
     [
-      'that was to be woken when the last operator ended, an hour ago, is waited for by the next one',
+      'whose servers do not start in time stops, though another operator had begun to wake it',
+      stated('Waking', 2 * MINUTE),
+      { foundAtMs: MINUTE },
+      'Stopping WakeFailed',
+    ],
+    [
+      'that was being woken when the last operator ended, an hour ago, runs if its servers do',
       stated('Waking', 60 * MINUTE),
-      { wakingMs: 0 },
-      'Waking Waking',
+      { foundAtMs: 60 * MINUTE, arePortsOpen: true },
+      'Running Awake',
     ],
     [
       'that sleeps and is suspended is as if it had never slept',
@@ -188,6 +220,19 @@ describe('a tenant', () => {
       expect(() => decide(stated(phase), { hasPlace })).not.toThrow();
       expect(() => decide(stated(phase), { hasPlace, isPaused: true, isAsked: true })).not.toThrow();
     }
+  });
+
+  it('whose wake is found when its time is over is waited for once more, because nobody saw it', () => {
+    const found = { wakingMs: 60 * MINUTE, foundAtMs: 60 * MINUTE };
+    const { phase, status, dueInMs } = decide(stated('Waking', 60 * MINUTE, { failure: FAILURE }), found);
+    expect([phase, dueInMs]).toEqual(['Waking', 2 * MINUTE]);
+    expect(status).toEqual(stated('Waking', 0, { failure: FAILURE, countedAnew: true }));
+    const again = { wakingMs: 2 * MINUTE, foundAtMs: 2 * MINUTE };
+    expect(decide(stated('Waking', 2 * MINUTE, { countedAnew: true }), again)).toMatchObject({
+      phase: 'Stopping',
+      reason: 'WakeFailed',
+      status: expect.not.objectContaining({ countedAnew: true }),
+    });
   });
 
   it('says why it could not be woken until it could', () => {
