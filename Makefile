@@ -32,6 +32,10 @@ setup: node_modules/.package-lock.json ## Install the development dependencies, 
 python-sdk: setup
 	@node scripts/install-python-sdk.ts
 
+# The Redis of tests and benchmarks. This package has the server, too, and unlike that of its name starts no service.
+/usr/bin/redis-check-rdb:
+	apt-get update && apt-get install -y --no-install-recommends redis-tools
+
 include test/cluster/cluster.mk
 include images/images.mk
 include test/argocd/argocd.mk
@@ -66,7 +70,7 @@ lint: setup ## Check types, lint and format
 	npm run -s typecheck && npm run -s lint && npm run -s format:check
 
 .PHONY: test
-test: setup cluster images python-sdk ## Run all tests: static checks, unit, integration, end-to-end on the local cluster, a sample of faults and upgrades
+test: setup cluster images python-sdk /usr/bin/redis-check-rdb ## Run all tests: static checks, unit, integration, end-to-end on the local cluster, a sample of faults and upgrades
 	node test/run.ts
 
 .PHONY: test-unit
@@ -74,7 +78,7 @@ test-unit: setup ## Run the static checks and unit tests; needs no cluster
 	node test/run.ts checks unit
 
 .PHONY: test-integration
-test-integration: setup cluster images python-sdk ## Run the tests against a real kube-apiserver and Copilot CLI
+test-integration: setup cluster images python-sdk /usr/bin/redis-check-rdb ## Run the tests against a real kube-apiserver and Copilot CLI
 	node test/run.ts integration
 
 .PHONY: test-faults
@@ -99,5 +103,5 @@ test-e2e: setup $(if $(filter current,$(CLUSTER)),,cluster) images ## Run the en
 	apt-get update && apt-get install -y --no-install-recommends haproxy
 
 .PHONY: bench
-bench: setup cluster images cluster-kwok /usr/sbin/haproxy ## Run the benchmarks and write bench/RESULTS.md (ARGS="--only memory")
+bench: setup cluster images cluster-kwok /usr/sbin/haproxy /usr/bin/redis-check-rdb ## Run the benchmarks and write bench/RESULTS.md (ARGS="--only memory")
 	$(ENTER) env KUBECONFIG=$(CURDIR)/.cluster/kubeconfig node bench/run.ts $(ARGS)

@@ -27,6 +27,7 @@ const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promis
   'gateway-turn': () => import('./gateway-turn.ts'),
   'gateway-tenants': () => import('./gateway-tenants.ts'),
   sleeping: () => import('./sleeping.ts'),
+  coordination: () => import('./coordination.ts'),
 };
 
 const { values } = parseArgs({
@@ -44,6 +45,7 @@ const chosen = values.only ?? Object.keys(benches);
 /** These run on this machine only. */
 const withoutCluster: readonly string[] = [
   'cleanup',
+  'coordination',
   'gateway-relay',
   'gateway-clients',
   'gateway-failover',

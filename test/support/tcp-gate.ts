@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { Transform } from 'node:stream';
 
 /** Passes on what comes to one address to another one, as long as it is open: a network that can be cut. */
 export class TcpGate {
@@ -7,6 +8,7 @@ export class TcpGate {
   readonly #sockets = new Set<Socket>();
   #isOpen = true;
   #isSilent = false;
+  #delayMs = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -41,10 +43,16 @@ export class TcpGate {
     for (const socket of this.#sockets) socket.unpipe().pause();
   }
 
+  /** On what connects from now on, everything is so late in either direction. */
+  slow(ms: number): void {
+    this.#delayMs = ms;
+  }
+
   /** What connects from now on passes. */
   mend(): void {
     this.#isOpen = true;
     this.#isSilent = false;
+    this.#delayMs = 0;
   }
 
   stop(): void {
@@ -63,8 +71,19 @@ export class TcpGate {
         this.#sockets.delete(socket);
         other.destroy();
       });
-      if (!this.#isSilent) socket.pipe(other);
+      if (this.#isSilent) continue;
+      if (this.#delayMs === 0) socket.pipe(other);
+      else socket.pipe(late(this.#delayMs)).pipe(other);
     }
     if (!this.#isOpen) inside.destroy();
   }
+}
+
+/** Passes on each piece so much later, in their order. */
+function late(ms: number): Transform {
+  return new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      setTimeout(() => done(null, piece), ms);
+    },
+  });
 }

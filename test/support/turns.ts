@@ -33,6 +33,8 @@ export class Turns {
 
   /** Ends one thing that is under way; false: there is none. */
   async step(): Promise<boolean> {
+    // All that follows from the last one at once, in as many promises as that takes.
+    await new Promise((resolve) => setImmediate(resolve));
     for (const [who, steps] of this.#held) {
       if (steps === 0) this.#held.delete(who);
       else this.#held.set(who, steps - 1);
@@ -44,8 +46,6 @@ export class Turns {
       this.#waiting = this.#waiting.filter((each) => each !== turn);
       turn.go();
     }
-    // All that follows from it at once, in as many promises as that takes.
-    await new Promise((resolve) => setImmediate(resolve));
     return true;
   }
 }

@@ -40,6 +40,7 @@ import { INTERNAL_AUDIENCE } from '../../resources/gateway-internal.ts';
 import type { WakeAsk } from '../../resources/operator-internal.ts';
 import { PEER_KEYS, STAMP_KEYS, type KeySecret } from '../../resources/key-secret.ts';
 import type { FollowedIssuers } from './oidc.ts';
+import { openCoordination } from './coordination.ts';
 import { addForwarding } from './forwarding.ts';
 import { addPeers } from './peers.ts';
 import type { GatewayOptions, TlsOptions } from './options.ts';
@@ -89,6 +90,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     keys: addKeys(manager, 'stamp keys', STAMP_KEYS, namespace),
     records: addSessionRecords(manager),
   };
+  const coordination = await openCoordination(manager, options.coordination, namespace, metrics.registry);
   const pauses = new Pauses(fleet);
   const relayMetrics = new RelayMetrics(metrics.registry);
   const peerMetrics = new PeerMetrics(metrics.registry);
@@ -154,6 +156,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   // Only now nothing of a tenant is connected any more.
   manager.onStop(() => Promise.resolve(peers?.leave()));
   manager.onStop(() => Promise.resolve(issuers?.stop()));
+  manager.onStop(() => coordination.close());
   const internal = new InternalServer({
     keys,
     access: internalAccess(new ApiReviews({ client: manager.client, clock, audience: INTERNAL_AUDIENCE }), namespace),

@@ -14,6 +14,12 @@ import {
   positive,
   UsageError,
 } from '../flags.ts';
+import {
+  COORDINATION_FLAGS,
+  coordinationFlags,
+  coordinationOptions,
+  type CoordinationOptions,
+} from './coordination-options.ts';
 
 /** The options of the gateway. */
 export interface GatewayOptions {
@@ -53,6 +59,8 @@ export interface GatewayOptions {
   readonly internalPort: number | undefined;
   /** Where other replicas connect to this one; undefined: there are none. */
   readonly peerPort: number | undefined;
+  /** Where replicas agree on sessions of tenants with shared storage. */
+  readonly coordination: CoordinationOptions;
   /** How the operator is asked to wake tenants: its Lease, in the gateway's namespace, and the file of a token for it; undefined: it is not. */
   readonly operator: { readonly lease: string; readonly tokenFile: string } | undefined;
   /** This replica's pod, from the environment variables POD_NAME, POD_UID and POD_IP; outside of a pod they are undefined. */
@@ -103,6 +111,7 @@ export const GATEWAY_FLAGS = `\
                                      copilot-gateway-internal, or 0 to disable it; default: 0
   --peer-port PORT                   port where other replicas connect to this one, or 0 for a gateway that has one replica only;
                                      default: 0
+${COORDINATION_FLAGS}
   --operator-lease NAME              Lease of the operator, in the gateway's namespace, which says where sleeping tenants are woken; default:
                                      none is woken
   --operator-token-file PATH         Kubernetes token for that, with the audience copilot-operator-internal; read again each time
@@ -129,6 +138,7 @@ const flags = {
   'server-metrics': { type: 'string' },
   'internal-port': { type: 'string' },
   'peer-port': { type: 'string' },
+  ...coordinationFlags,
   'operator-lease': { type: 'string' },
   'operator-token-file': { type: 'string' },
   'log-level': { type: 'string' },
@@ -147,6 +157,7 @@ export function parseGatewayOptions(args: readonly string[], env: NodeJS.Process
   if (listenPort === undefined && tls === undefined) {
     throw new UsageError('--listen-port and --tls-port are both 0: clients need one of them');
   }
+  const peerPort = port('peer-port', values['peer-port'] ?? '0');
   const maxConnections = positive('max-connections', values['max-connections'] ?? '20000');
   const perTenant = values['max-connections-per-tenant'] ?? String(Math.ceil(maxConnections / 4));
   return {
@@ -167,7 +178,8 @@ export function parseGatewayOptions(args: readonly string[], env: NodeJS.Process
     metricsPort: port('metrics-port', values['metrics-port'] ?? '0'),
     serverMetrics: flag('server-metrics', values['server-metrics'] ?? 'false'),
     internalPort: port('internal-port', values['internal-port'] ?? '0'),
-    peerPort: port('peer-port', values['peer-port'] ?? '0'),
+    peerPort,
+    coordination: coordinationOptions(values, peerPort !== undefined),
     operator: operatorAt(values['operator-lease'], values['operator-token-file']),
     pod: { name: env['POD_NAME'], uid: env['POD_UID'], ip: env['POD_IP'] },
     logLevel: oneOf('log-level', values['log-level'] ?? 'info', LOG_LEVELS),

@@ -106,8 +106,7 @@ export class MemoryStore implements CoordinationStore {
     const tenant = this.#tenantOf(key);
     const now = this.#clock.monotonic();
     const by = tenant.locks.get(key.session);
-    if (by !== undefined && now < by.until)
-      return { outcome: 'Held', by: { holder: by.holder, epoch: by.epoch } };
+    if (by !== undefined && now < by.until) return { outcome: 'Held', by: { holder: by.holder, epoch: by.epoch } };
     tenant.lockEpoch = Math.max(tenant.lockEpoch, wish.floor) + 1;
     const lock = { key, holder: wish.holder, epoch: tenant.lockEpoch, heldUntil: now + wish.ttlMs };
     tenant.locks.set(key.session, { holder: lock.holder, epoch: lock.epoch, until: lock.heldUntil });
@@ -149,7 +148,8 @@ export class MemoryStore implements CoordinationStore {
   }
 
   #answer(): void {
-    if (this.#isClosed) throw new CoordinationUnavailableError('Closed', 'this process has closed the coordination store');
+    if (this.#isClosed)
+      throw new CoordinationUnavailableError('Closed', 'this process has closed the coordination store');
     this.#board.answered();
   }
 }

@@ -74,8 +74,7 @@ export interface Acquire {
 
 /** `Held`: by another, or by the same holder, whose earlier request was thought lost: it may `renew` what it finds. */
 export type AcquireResult =
-  | { readonly outcome: 'Acquired'; readonly lock: HeldLock }
-  | { readonly outcome: 'Held'; readonly by: LockHolder };
+  { readonly outcome: 'Acquired'; readonly lock: HeldLock } | { readonly outcome: 'Held'; readonly by: LockHolder };
 
 /** `Lost`: it has expired, or another holds it. */
 export type RenewResult = { readonly outcome: 'Renewed'; readonly lock: HeldLock } | { readonly outcome: 'Lost' };

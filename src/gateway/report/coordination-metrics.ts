@@ -36,10 +36,8 @@ export class CoordinationMetrics implements CoordinationObserver {
 
   /** `availability` is read at each scrape. */
   watch(store: { readonly availability: Availability }): void {
-    this.#series.gauge(
-      'available',
-      '1 if the coordination store answers, or nothing was asked of it yet; else 0',
-      () => Number(store.availability.state !== 'Unavailable'),
+    this.#series.gauge('available', '1 if the coordination store answers, or nothing was asked of it yet; else 0', () =>
+      Number(store.availability.state !== 'Unavailable'),
     );
     this.#series.flags(
       'unavailable',

@@ -27,16 +27,19 @@ export class Series {
   /** A counter whose series all exist from the start, so that a rate over them includes the first increment. */
   counter<L extends string>(name: string, help: string, labels?: Readonly<Record<L, readonly string[]>>): Counter<L> {
     const entries = Object.entries(labels ?? {}) as [L, readonly string[]][];
-    const values = entries.flatMap(([, all]) => all).join(', ');
+    const lists = entries.map(([label, all]) => (entries.length > 1 ? `${label} ` : '') + all.join(', '));
+    const values = lists.join('; ');
     const counter = new Counter<L>({
       name: `${this.#prefix}${name}`,
       help: values === '' ? help : `${help}: ${values}`,
       labelNames: entries.map(([label]) => label),
       registers: [this.#registry],
     });
-    for (const [label, all] of entries) {
-      for (const value of all) counter.inc({ [label]: value } as Record<L, string>, 0);
-    }
+    const series = entries.reduce<Partial<Record<L, string>>[]>(
+      (before, [label, all]) => before.flatMap((labels) => all.map((value) => ({ ...labels, [label]: value }))),
+      [{}],
+    );
+    if (entries.length > 0) for (const labels of series) counter.inc(labels, 0);
     return counter;
   }
 

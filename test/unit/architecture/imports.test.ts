@@ -173,7 +173,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   gateway: [
     ['model', 'pong', 'count-by-state', 'followed-files', 'login-names', 'members', 'secret-keys', 'wake-asker'],
     ['pauses'],
-    ['ownership', 'peers'],
+    ['locks', 'ownership', 'peers'],
     ['admission', 'methods', 'relay', 'routing'],
     ['client'],
     ['forward', 'listen'],
@@ -207,7 +207,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   'gateway/listen': [['certificates', 'proxy-protocol'], ['source'], ['listener']],
   'gateway/report': [
     ['audit', 'bounded-names', 'counted-rules', 'series', 'server-load', 'views'],
-    ['forward-metrics', 'internal-server', 'metrics', 'peer-metrics', 'relay-metrics'],
+    ['coordination-metrics', 'forward-metrics', 'internal-server', 'metrics', 'peer-metrics', 'relay-metrics'],
   ],
   'gateway/methods': [
     ['reasons', 'param-reasons', 'harmless-tools'],
@@ -305,6 +305,19 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['claims', 'expire-lease', 'link', 'own-lease'],
     ['core'],
     ['gateway-peers'],
+  ],
+  'gateway/locks': [
+    ['observer', 'store'],
+    ['availability', 'observed-store', 'record'],
+    ['kubernetes', 'memory-store', 'redis'],
+  ],
+  'gateway/locks/kubernetes': [['explain', 'session-lease'], ['leases', 'sightings'], ['kubernetes-store']],
+  'gateway/locks/redis': [
+    ['address', 'checks', 'keys', 'scripts'],
+    ['client', 'explain'],
+    ['connection'],
+    ['redis-store'],
+    ['open-redis-store'],
   ],
   'gateway/ownership': [['decide', 'stamp'], ['records']],
   'gateway/routing': [['owner-chain', 'serving', 'slim'], ['known-models', 'known-pods'], ['fleet'], ['add-fleet']],

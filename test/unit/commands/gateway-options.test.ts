@@ -25,6 +25,7 @@ describe('the command line of the gateway', () => {
       internalPort: undefined,
       namespace: undefined,
       peerPort: undefined,
+      coordination: { type: 'kubernetes' },
       pod: { name: undefined, uid: undefined, ip: undefined },
       logLevel: 'info',
     });
@@ -51,6 +52,23 @@ describe('the command line of the gateway', () => {
     ['one tenant only', ['--max-connections-per-tenant=20000'], { maxConnectionsPerTenant: 20_000 }],
     ['more memory for what is kept', ['--max-kept-bytes=1Gi'], { maxKeptBytes: 1_073_741_824 }],
     ['less memory for slow clients', ['--max-unread-bytes=1500k'], { maxUnreadBytes: 1_500_000 }],
+    ['a store in memory', ['--coordination=memory'], { coordination: { type: 'memory' } }],
+    [
+      'a store in Redis',
+      ['--coordination=redis', '--redis-url=redis://redis:6379', '--peer-port=4324'],
+      {
+        coordination: {
+          type: 'redis',
+          redis: {
+            address: expect.objectContaining({ kind: 'Single', text: 'redis://redis:6379' }) as never,
+            username: undefined,
+            passwordFile: undefined,
+            sentinelPasswordFile: undefined,
+            caFile: undefined,
+          },
+        },
+      },
+    ],
     ['some namespaces', ['--watch-namespaces=a,b'], { watchNamespaces: ['a', 'b'] }],
   ])('takes %s', (_, args, expected) => {
     expect(parseGatewayOptions(args)).toMatchObject(expected);
@@ -86,6 +104,30 @@ describe('the command line of the gateway', () => {
     ['a size that is none', ['--max-unread-bytes=large'], '--max-unread-bytes=large'],
     ['no memory', ['--max-unread-bytes=0'], '--max-unread-bytes=0'],
     ['a duration without a unit', ['--drain-timeout=60'], '--drain-timeout=60'],
+    ['a store that is none', ['--coordination=etcd'], '--coordination=etcd: must be one of kubernetes, redis, memory'],
+    [
+      'a store in memory of several replicas',
+      ['--coordination=memory', '--peer-port=4324'],
+      '--coordination=memory is for a gateway with one replica',
+    ],
+    ['Redis without an address', ['--coordination=redis'], '--coordination=redis requires --redis-url'],
+    ['a wrong address of Redis', ['--coordination=redis', '--redis-url=redis'], '--redis-url: it must be redis://'],
+    ['Redis for another store', ['--redis-url=redis://a'], '--redis-url requires --coordination=redis'],
+    [
+      'a user of Redis without a password',
+      ['--coordination=redis', '--redis-url=redis://a', '--redis-username=b'],
+      '--redis-username requires --redis-password-file',
+    ],
+    [
+      'an authority without TLS to Redis',
+      ['--coordination=redis', '--redis-url=redis://a', '--redis-ca-file=/ca'],
+      '--redis-ca-file requires a --redis-url with rediss',
+    ],
+    [
+      'a password of Sentinels that are none',
+      ['--coordination=redis', '--redis-url=redis://a', '--redis-sentinel-password-file=/s'],
+      '--redis-sentinel-password-file requires',
+    ],
     ['an unknown flag', ['--gateway'], '--gateway'],
     ['a further word', ['now'], 'now'],
   ])('refuses %s', (_, args, message) => {
@@ -96,6 +138,12 @@ describe('the command line of the gateway', () => {
   it('is what the help lists', () => {
     const listed = [...GATEWAY_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
     for (const name of listed) expect(() => parseGatewayOptions([`--${name}=`])).not.toThrow(/Unknown option/);
-    expect(listed).toHaveLength(23);
+    expect(listed).toHaveLength(29);
+  });
+
+  it('shows no password that somebody wrote into the address of Redis', () => {
+    const parse = () => parseGatewayOptions(['--coordination=redis', '--redis-url=redis://u:hush@redis']);
+    expect(parse).toThrow(/--redis-password-file/);
+    expect(parse).not.toThrow(/hush/);
   });
 });

@@ -99,6 +99,7 @@ const OUTCOMES: readonly (readonly [metric: string, label: string, usual: readon
       'TooManyPrompts',
     ],
   ],
+  ['copilot_coordination_operations_total', 'result', ['Done', 'Lost']],
   ['copilot_gateway_woken_calls_total', 'result', ['Woken', 'ClientGone']],
   ['copilot_gateway_home_searches_total', 'result', ['Here', 'Peer']],
   ['copilot_gateway_restored_sessions_total', 'result', ['Restored']],
@@ -118,8 +119,14 @@ const OUTCOMES: readonly (readonly [metric: string, label: string, usual: readon
   ['copilot_tenant_wake_seconds_count', 'result', ['Awake']],
 ];
 
+/** Each replica of the gateway has its own. */
+const OF_GATEWAY = new Set(
+  registeredByGateway()
+    .getMetricsAsArray()
+    .map(({ name }) => name),
+);
 const isLeaders = ({ metric }: Selector) =>
-  metric.startsWith('copilot_') && !metric.startsWith('copilot_gateway_') && METRICS.get(metric)?.type === 'gauge';
+  metric.startsWith('copilot_') && !OF_GATEWAY.has(metric) && METRICS.get(metric)?.type === 'gauge';
 
 describe('what an expression reads', () => {
   it('is its metrics, with what is around them', () => {

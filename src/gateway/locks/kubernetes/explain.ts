@@ -2,7 +2,8 @@
 import { StatusError, TransportError, toError } from '../../../kube/types/errors.ts';
 import { CoordinationUnavailableError, type UnavailableReason } from '../store.ts';
 
-const RIGHTS = 'the gateway needs the rights on Leases in its own namespace that docs/permissions.md names: helm upgrade';
+const RIGHTS =
+  'the gateway needs the rights on Leases in its own namespace that docs/permissions.md names: helm upgrade';
 
 /** An error of the client as one of the store. */
 export function explainKubernetes(error: unknown): CoordinationUnavailableError {
@@ -24,7 +25,10 @@ function verdict(error: unknown): { readonly reason: UnavailableReason; readonly
   if (/space exceeded/.test(error.message))
     return { reason: 'Full', remedy: 'etcd is full: compact it, or use --coordination=redis' };
   if (error.code === 401 || error.code === 403) return { reason: 'AccessDenied', remedy: RIGHTS };
-  return { reason: 'NotServing', remedy: 'the API server or one of its webhooks refuses what the gateway writes to Leases' };
+  return {
+    reason: 'NotServing',
+    remedy: 'the API server or one of its webhooks refuses what the gateway writes to Leases',
+  };
 }
 
 /** A Lease of ours that says something else than we wrote. */

@@ -201,7 +201,10 @@ export class KubernetesStore implements CoordinationStore {
           if (result !== undefined) return result;
         }
       }
-      throw new CoordinationUnavailableError('NotServing', `Lease ${name} was changed by others ${TRIES} times meanwhile`);
+      throw new CoordinationUnavailableError(
+        'NotServing',
+        `Lease ${name} was changed by others ${TRIES} times meanwhile`,
+      );
     });
   }
 

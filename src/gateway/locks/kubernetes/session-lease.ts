@@ -78,7 +78,7 @@ export function sessionLease(
 /** A lock that is taken or renewed now. */
 export function heldNow({ holder, epoch }: LockHolder, ttlMs: number, now: number): HeldInLease {
   const { leaseDurationSeconds = 1, renewTime = '' } = newLeaseSpec({ identity: holder, durationMs: ttlMs }, now);
-  return { holder, epoch, seconds: leaseDurationSeconds, renewTime: String(renewTime) };
+  return { holder, epoch, seconds: leaseDurationSeconds, renewTime };
 }
 
 /** Undefined: it is not of this session, or somebody has spoilt it. */
@@ -90,7 +90,7 @@ export function contentOf(lease: Lease, { tenant, session }: SessionKey): Sessio
   const isIts = annotations[Annotation.sessionKey] === JSON.stringify([tenant, session]);
   if (!isIts || !Number.isSafeInteger(lockEpoch) || (text !== undefined && record === undefined)) return undefined;
   const { holderIdentity: holder = '', leaseDurationSeconds: seconds = 1, renewTime = '' } = lease.spec ?? {};
-  const lock = holder === '' ? undefined : { holder, epoch: lockEpoch, seconds, renewTime: String(renewTime) };
+  const lock = holder === '' ? undefined : { holder, epoch: lockEpoch, seconds, renewTime };
   return { record, lock, lockEpoch };
 }
 

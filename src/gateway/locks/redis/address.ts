@@ -30,7 +30,9 @@ const MAX_DB = 65_535;
 /** @throws RangeError that says what is wrong, and never shows what may be a password */
 export function parseRedisAddress(text: string): RedisAddress {
   if (text.includes('@'))
-    throw new RangeError('it must have no user and no password: they are set by --redis-username and --redis-password-file');
+    throw new RangeError(
+      'it must have no user and no password: they are set by --redis-username and --redis-password-file',
+    );
   const [, scheme = '', mode = '', hosts = '', path = ''] = SHAPE.exec(text) ?? [];
   if (scheme === '') throw new RangeError(`it must be ${REDIS_FORMS}`);
   const kind = mode === 'sentinel' ? 'Sentinel' : mode === 'cluster' ? 'Cluster' : 'Single';
@@ -49,7 +51,8 @@ function endpointOf(text: string, standard: number): Endpoint {
   const [, six, four, digits] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const port = digits === undefined ? standard : Number(digits);
   const isHost = six === undefined ? /^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9.])?$/.test(four ?? '') : isIPv6(six);
-  if (!isHost || port < 1 || port > 65_535) throw new RangeError(`"${text}" must be HOST:PORT, an IPv6 address in brackets`);
+  if (!isHost || port < 1 || port > 65_535)
+    throw new RangeError(`"${text}" must be HOST:PORT, an IPv6 address in brackets`);
   return { host: six ?? four ?? '', port };
 }
 

@@ -1,6 +1,6 @@
 /** One connection to Redis, by ioredis, whichever kind of address it has. It is made once, and never again after it has ended. */
-import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
-import type { RedisAddress } from './address.ts';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { Endpoint, RedisAddress } from './address.ts';
 import type { Script } from './scripts.ts';
 
 /** What the store needs of a connection. */
@@ -36,12 +36,13 @@ export interface RedisLogin {
 export function openRedis(address: RedisAddress, login: RedisLogin, connectMs: number, attempt: number): RedisClient {
   const tls = address.isTLS ? { ...(login.ca !== undefined && { ca: login.ca }) } : undefined;
   const { password, username } = login;
-  const common: RedisOptions = {
+  const common: Omit<RedisOptions, 'replyMapping'> = {
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...(tls && { tls }),
     connectTimeout: connectMs,
     lazyConnect: true,
+    disableClientInfo: true,
     // What a connection says of itself is asked by the store. What was sent is never sent again by itself: it may have been done.
     enableReadyCheck: false,
     enableOfflineQueue: false,
@@ -50,32 +51,34 @@ export function openRedis(address: RedisAddress, login: RedisLogin, connectMs: n
     retryStrategy: () => null,
   };
   const endpoints = rotated(address.endpoints, attempt);
-  switch (address.kind) {
-    case 'Single': {
-      const [{ host, port } = { host: '', port: 0 }] = endpoints;
-      return new Connection(new Redis({ ...common, host, port, family: 0, db: address.db }));
-    }
-    case 'Sentinel':
-      return new Connection(
-        new Redis({
-          ...common,
-          db: address.db,
-          family: 0,
-          name: address.master ?? '',
-          sentinels: endpoints.map(({ host, port }) => ({ host, port })),
-          sentinelRetryStrategy: () => null,
-          ...(login.sentinelPassword !== undefined && { sentinelPassword: login.sentinelPassword }),
-          ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
-        }),
-      );
-    case 'Cluster':
-      return new Connection(new Cluster([...endpoints], clusterOptions(common, connectMs)));
+  if (address.kind === 'Cluster') return new Connection(openCluster(endpoints, common, connectMs));
+  const one = { ...common, db: address.db, family: 0 };
+  if (address.kind === 'Single') {
+    const [{ host, port } = { host: '', port: 0 }] = endpoints;
+    return new Connection(new Redis({ ...one, host, port }));
   }
+  const { sentinelPassword } = login;
+  const sentinel = {
+    name: address.master ?? '',
+    sentinels: endpoints.map(({ host, port }) => ({ host, port })),
+    sentinelRetryStrategy: () => null,
+    ...(sentinelPassword !== undefined && { sentinelPassword }),
+    ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+  };
+  return new Connection(new Redis({ ...one, ...sentinel }));
 }
 
-function clusterOptions(common: RedisOptions, connectMs: number): ClusterOptions {
-  const { lazyConnect: _lazy, retryStrategy: _retry, enableOfflineQueue: _queue, ...redisOptions } = common;
-  return {
+function openCluster(
+  endpoints: Endpoint[],
+  {
+    lazyConnect: _lazy,
+    retryStrategy: _retry,
+    enableOfflineQueue: _queue,
+    ...redisOptions
+  }: Omit<RedisOptions, 'replyMapping'>,
+  connectMs: number,
+): Cluster {
+  return new Cluster(endpoints, {
     redisOptions,
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -85,7 +88,7 @@ function clusterOptions(common: RedisOptions, connectMs: number): ClusterOptions
     retryDelayOnFailover: 0,
     // Names are resolved when nodes are connected to, so that certificates are compared with them.
     dnsLookup: (host, done) => done(null, host),
-  };
+  });
 }
 
 function rotated<T>(all: readonly T[], by: number): T[] {

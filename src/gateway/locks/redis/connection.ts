@@ -1,5 +1,6 @@
 /** Keeps a usable connection to Redis: opened with the first use, opened again whenever it is lost, until it is closed. */
 import type { Logger } from 'pino';
+import { onAbort } from '../../../kube/clock/abort.ts';
 import { Backoff } from '../../../kube/clock/backoff.ts';
 import type { Clock, Random } from '../../../kube/clock/clock.ts';
 import type { AvailabilityBoard } from '../availability.ts';
@@ -36,12 +37,12 @@ export interface RedisConnectionOptions {
   readonly times: RedisTimes;
 }
 
-/** A client that can be used, and what ended it. */
+/** A client that can be used, until it has ended. */
 interface Usable {
   readonly client: RedisClient;
   ended: CoordinationUnavailableError | undefined;
   readonly whenEnded: Promise<void>;
-  readonly end: (error: CoordinationUnavailableError) => void;
+  readonly tellEnded: () => void;
 }
 
 export class RedisConnection {
@@ -49,8 +50,6 @@ export class RedisConnection {
   readonly #backoff: Backoff;
   readonly #stop = new AbortController();
   #usable: Usable | undefined;
-  /** The client of the attempt that is under way. */
-  #opening: RedisClient | undefined;
   /** Why the last attempt failed; undefined while the first one after a loss is under way. */
   #problem: CoordinationUnavailableError | undefined;
   #running: Promise<void> | undefined;
@@ -79,7 +78,7 @@ export class RedisConnection {
       // What was under way when the connection was given up has failed for that reason.
       const problem = usable.ended ?? explainRedis(error, address);
       // That is about one key. All else may be mended by a new connection, which looks for itself whether it is.
-      if (problem.reason !== 'Unreadable') usable.end(problem);
+      if (problem.reason !== 'Unreadable') this.#end(usable, problem);
       throw problem;
     }
   }
@@ -87,16 +86,15 @@ export class RedisConnection {
   /** How to log in has changed: from now on another connection is used. */
   reopen(): void {
     const { address } = this.#options;
-    this.#usable?.end(redisProblem(address, 'Unreachable', 'its password has changed', 'it is being connected to again'));
+    const problem = redisProblem(address, 'Unreachable', 'its login has changed', 'it is being connected to again');
+    if (this.#usable !== undefined) this.#end(this.#usable, problem);
   }
 
   async close(): Promise<void> {
-    this.#stop.abort();
     const closed = new CoordinationUnavailableError('Closed', 'this process has closed the coordination store');
     this.#problem = closed;
-    this.#usable?.end(closed);
-    this.#opening?.end();
-    this.#attempt.reject(closed);
+    this.#stop.abort(closed);
+    if (this.#usable !== undefined) this.#end(this.#usable, closed);
     await this.#running;
   }
 
@@ -105,10 +103,10 @@ export class RedisConnection {
     if (this.#problem !== undefined) throw this.#problem;
     this.#running ??= this.#keepOpen();
     try {
-      return await this.#within(withinMs, this.#attempt.promise, 'not connected');
+      return await this.#within(withinMs, this.#attempt.promise, 'not connected', this.#stop.signal);
     } catch (error) {
       const problem = explainRedis(error, this.#options.address);
-      this.#options.board.failed(problem);
+      if (!this.#stop.signal.aborted) this.#options.board.failed(problem);
       throw problem;
     }
   }
@@ -126,9 +124,6 @@ export class RedisConnection {
         continue;
       }
       await usable.whenEnded;
-      usable.client.end();
-      this.#usable = undefined;
-      if (usable.ended !== undefined && !signal.aborted) this.#lost(usable.ended);
     }
   }
 
@@ -136,12 +131,13 @@ export class RedisConnection {
     const { board, address, log, open, times } = this.#options;
     let client: RedisClient | undefined;
     try {
-      this.#opening = client = open(attempt);
-      await this.#within(times.connectMs, this.#examine(client), 'no answer to what it is');
+      client = open(attempt);
+      await this.#within(times.connectMs, this.#examine(client), 'no answer', this.#stop.signal);
       this.#stop.signal.throwIfAborted();
-      const usable = usableOf(client);
-      client.onEnd((error) => usable.end(explainRedis(error, address)));
-      if (this.#problem !== undefined) log.info({ redis: address.text }, 'the coordination store answers again');
+      const { promise: whenEnded, resolve: tellEnded } = Promise.withResolvers<void>();
+      const usable: Usable = { client, ended: undefined, whenEnded, tellEnded };
+      client.onEnd((error) => this.#end(usable, explainRedis(error, address)));
+      if (board.now.state === 'Unavailable') log.info({ redis: address.text }, 'the coordination store answers again');
       this.#usable = usable;
       this.#problem = undefined;
       this.#backoff.reset();
@@ -152,8 +148,6 @@ export class RedisConnection {
       client?.end();
       if (!this.#stop.signal.aborted) this.#failed(explainRedis(error, address));
       return undefined;
-    } finally {
-      this.#opening = undefined;
     }
   }
 
@@ -172,10 +166,18 @@ export class RedisConnection {
     await client.probe(PROBE_KEY);
   }
 
-  #lost(problem: CoordinationUnavailableError): void {
-    this.#options.board.failed(problem);
-    this.#options.log.warn({ reason: problem.reason, error: problem.message }, 'the coordination store was lost');
+  /** At once, so that nobody else waits for an answer of it. */
+  #end(usable: Usable, problem: CoordinationUnavailableError): void {
+    if (usable.ended !== undefined) return;
+    usable.ended = problem;
+    usable.client.end();
+    this.#usable = undefined;
     this.#nextAttempt();
+    if (!this.#stop.signal.aborted) {
+      this.#options.board.failed(problem);
+      this.#options.log.warn({ reason: problem.reason, error: problem.message }, 'the coordination store was lost');
+    }
+    usable.tellEnded();
   }
 
   #failed(problem: CoordinationUnavailableError): void {
@@ -194,13 +196,11 @@ export class RedisConnection {
     this.#attempt.promise.catch(() => undefined);
   }
 
-  async #within<T>(ms: number, work: Promise<T>, what: string): Promise<T> {
-    const { clock, address } = this.#options;
+  /** `stop`: for what the end of the client does not end. */
+  async #within<T>(ms: number, work: Promise<T>, what: string, stop?: AbortSignal): Promise<T> {
     const late = Promise.withResolvers<never>();
-    const timer = clock.setTimer(ms, () => {
-      const remedy = 'check that it runs, is not overloaded, and that a NetworkPolicy lets the gateway connect';
-      late.reject(redisProblem(address, 'TimedOut', `${what} within ${Math.round(ms)} ms`, remedy));
-    });
+    const timer = this.#options.clock.setTimer(ms, () => late.reject(new Error(`${what} within ${Math.round(ms)} ms`)));
+    using _stop = onAbort(stop, (reason) => late.reject(reason));
     // Whoever loses the race may fail later, and nobody needs to know.
     work.catch(() => undefined);
     try {
@@ -209,20 +209,4 @@ export class RedisConnection {
       timer.cancel();
     }
   }
-}
-
-function usableOf(client: RedisClient): Usable {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const usable: Usable = {
-    client,
-    ended: undefined,
-    whenEnded: promise,
-    end: (error) => {
-      usable.ended ??= error;
-      // At once, so that nobody else waits for it.
-      client.end();
-      resolve();
-    },
-  };
-  return usable;
 }

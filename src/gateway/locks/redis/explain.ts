@@ -35,12 +35,20 @@ const CASES: readonly Case[] = [
         : 'it is a replica: the next attempt asks again for the one that takes writes',
   ],
   [/\bLOADING\b/, 'NotServing', () => 'it loads its data: wait'],
-  [/\b(CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b/, 'NotServing', () => 'the cluster has hash slots without a server: see CLUSTER INFO'],
-  [/cluster support disabled/, 'NotServing', () => 'it is no cluster: --redis-url must begin with redis:// or rediss://'],
+  [
+    /\b(CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b/,
+    'NotServing',
+    () => 'the cluster has hash slots without a server: see CLUSTER INFO',
+  ],
+  [
+    /cluster support disabled/,
+    'NotServing',
+    () => 'it is no cluster: --redis-url must begin with redis:// or rediss://',
+  ],
   [/\b(MOVED|ASK|CROSSSLOT)\b/, 'NotServing', () => 'it is a cluster: --redis-url must begin with redis+cluster://'],
   [/unknown command.{0,3}sentinel/i, 'NotServing', () => 'it is no Sentinel: --redis-url must name the Sentinels'],
   [
-    /invalid reply: null/,
+    /invalid reply: null|No such master/,
     'NotServing',
     ({ master = '' }) => `no Sentinel knows a server "${master}": check the name in --redis-url`,
   ],
@@ -55,10 +63,24 @@ const CASES: readonly Case[] = [
     () =>
       'name the certificate authority that signed it by --redis-ca-file (the Secret of gateway.coordination.redis.caSecretName in the chart), and the server as its certificate does',
   ],
-  [/ENOTFOUND|EAI_AGAIN/, 'Unreachable', () => 'its name is not known: check --redis-url (gateway.coordination.redis.url in the chart)'],
-  [/ETIMEDOUT|timed out/i, 'TimedOut', () => 'check that it runs and that a NetworkPolicy lets the gateway connect'],
-  [/\bERR\b/, 'NotServing', () => 'it does not do what is asked of it: is it Redis 6.2 or later, or compatible with it?'],
+  [
+    /ENOTFOUND|EAI_AGAIN/,
+    'Unreachable',
+    () => 'its name is not known: check --redis-url (gateway.coordination.redis.url in the chart)',
+  ],
+  [/ETIMEDOUT|timed out|no answer within|not connected within/i, 'TimedOut', ({ isTLS }) => patience(isTLS)],
+  [
+    /\bERR\b/,
+    'NotServing',
+    () => 'it does not do what is asked of it: is it Redis 6.2 or later, or compatible with it?',
+  ],
 ];
+
+/** Not what is wrong, but what may be. */
+function patience(isTLS: boolean): string {
+  const speaks = isTLS ? ' and speaks TLS there' : '';
+  return `check that it runs${speaks}, is not overloaded, and that a NetworkPolicy lets the gateway connect`;
+}
 
 /** The message says which Redis, what is wrong, which setting and what to do. It holds no argument of a command: one may be a password. */
 export function explainRedis(error: unknown, address: RedisAddress): CoordinationUnavailableError {

@@ -7,10 +7,26 @@ export const KEY_PREFIX = 'copilot-gateway:';
 /** Written now and then, to see whether writes are taken. */
 export const PROBE_KEY = `${KEY_PREFIX}probe`;
 
-/** The keys of one tenant: the part in braces decides the slot, and has neither braces nor anything else of the tenant's id. */
-export function keysOf(tenant: string): { readonly records: string; readonly epochs: string; readonly lock: string } {
+/** The keys of one tenant; a lock is followed by the field of its session. */
+export interface TenantKeys {
+  readonly records: string;
+  readonly epochs: string;
+  readonly lock: string;
+}
+
+/** Tenants whose keys are remembered, because to compute them takes a good part of an operation. */
+const MAX_KNOWN = 1_000;
+const known = new Map<string, TenantKeys>();
+
+/** The part in braces decides the slot, and has neither braces nor anything else of the tenant's id. */
+export function keysOf(tenant: string): TenantKeys {
+  let keys = known.get(tenant);
+  if (keys !== undefined) return keys;
   const slot = `${KEY_PREFIX}{${createHash('sha256').update(JSON.stringify(tenant)).digest('hex')}}`;
-  return { records: `${slot}:records`, epochs: `${slot}:epochs`, lock: `${slot}:lock:` };
+  keys = { records: `${slot}:records`, epochs: `${slot}:epochs`, lock: `${slot}:lock:` };
+  if (known.size >= MAX_KNOWN) known.clear();
+  known.set(tenant, keys);
+  return keys;
 }
 
 /** An id as JSON: two ids that differ differ in it, also where they are no valid Unicode. */

@@ -57,7 +57,8 @@ function followed(settings: RedisSettings, { clock, log }: OpenRedisOptions): Fo
       isSame: (a, b) => JSON.stringify(a) === JSON.stringify(b),
       timers: clock,
       renewed: () => log.info('the login of the coordination store has changed'),
-      failed: (error) => log.warn({ error }, 'the new login of the coordination store cannot be used; the one before stays'),
+      failed: (error) =>
+        log.warn({ error }, 'the new login of the coordination store cannot be used; the one before stays'),
     });
   } catch (error) {
     throw new ConfigError(toError(error).message, { cause: error });
