@@ -161,7 +161,7 @@ export class SurveyedServer {
 
   async label(sessionId: string, labels: ClientMetadata): Promise<boolean> {
     // A grant would take the session away from the gateway.
-    if (this.#server.target.guardOf !== undefined) return false;
+    if (this.#isGuarded) return false;
     const stored = await updateClientMetadata(this.#clientForWrite(), sessionId, labels, CALL);
     if (stored) this.#cache.invalidateLabels();
     this.requestPoll();
@@ -177,9 +177,8 @@ export class SurveyedServer {
   }
 
   async close(sessionId: string): Promise<void> {
-    const connection = this.#clientForWrite();
-    await this.#obtainGrant(connection, sessionId, 'close');
-    await closeSession(connection, sessionId, CALL);
+    if (this.#isGuarded) await this.#obtainGrant(sessionId, 'close');
+    await closeSession(this.#clientForWrite(), sessionId, CALL);
     this.requestPoll();
   }
 
@@ -202,9 +201,9 @@ export class SurveyedServer {
   }
 
   async delete(sessionId: string): Promise<Deletion> {
+    if (this.#isGuarded) await this.#obtainGrant(sessionId, 'delete');
     const connection = this.#clientForWrite();
     const started = this.#context.clock.monotonic();
-    await this.#obtainGrant(connection, sessionId, 'delete');
     const deletion = await deleteSession(connection, sessionId, CALL);
     this.requestPoll();
     const spent = this.#context.clock.monotonic() - started;
@@ -221,12 +220,16 @@ export class SurveyedServer {
     return deletion;
   }
 
-  /** Has the guard let this process end the session, if there is one. @throws HeldElsewhereError */
-  async #obtainGrant(connection: SharedClient, sessionId: string, intent: 'close' | 'delete'): Promise<void> {
+  get #isGuarded(): boolean {
+    return this.#server.target.guardOf !== undefined;
+  }
+
+  /** Has the guard let this connection end the session. @throws HeldElsewhereError */
+  async #obtainGrant(sessionId: string, intent: 'close' | 'delete'): Promise<void> {
     const { guardOf, key, podUID } = this.#server.target;
     const { grant } = this.#context;
     if (guardOf === undefined || grant === undefined) return;
-    const { heldBy } = await grant(connection, { guardOf, key, podUID }, { sessionId, intent }, CALL);
+    const { heldBy } = await grant(this.#clientForWrite(), { guardOf, key, podUID }, { sessionId, intent }, CALL);
     if (heldBy !== undefined) throw new HeldElsewhereError(heldBy, sessionId);
   }
 
