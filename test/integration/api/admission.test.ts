@@ -165,9 +165,9 @@ describe('a manifest is refused with the field and the reason', () => {
       'spec.server.resources.limits.cpu in',
     ],
     [
-      'a shared volume',
-      { storage: { accessMode: 'ReadWriteMany' } },
-      'spec.storage.accessMode: Unsupported value: "ReadWriteMany"',
+      'a volume that nobody writes to',
+      { storage: { accessMode: 'ReadOnlyMany' } },
+      'spec.storage.accessMode: Unsupported value: "ReadOnlyMany"',
     ],
     [
       'egress that the policy ignores',
