@@ -65,6 +65,10 @@ export type Access = (typeof ACCESSES)[number];
 export const HIBERNATION_PHASES = ['Running', 'Draining', 'Stopping', 'Stopped', 'Waking'] as const;
 export type HibernationPhase = (typeof HIBERNATION_PHASES)[number];
 
+/** Values of `spec.topology`: whether each server has a volume of its own, or all share one. */
+export const TOPOLOGIES = ['Sticky', 'SharedStorage'] as const;
+export type Topology = (typeof TOPOLOGIES)[number];
+
 /** Values of `spec.placement`: which server of a tenant gets a new session. */
 export const PLACEMENTS = ['LeastLoaded', 'RoundRobin', 'ByUser'] as const;
 export type Placement = (typeof PLACEMENTS)[number];
@@ -86,6 +90,9 @@ export const STAMP_SECRET = 'copilot-gateway-stamp';
 
 /** Name of the Secret with the key by which the operator and replicas of the gateway know each other, in the operator's own namespace. */
 export const PEERS_SECRET = 'copilot-gateway-peers';
+
+/** Name of the Secret with the key that signs which server may write a session of a tenant with shared storage, in the operator's own namespace. */
+export const GRANT_SECRET = 'copilot-gateway-grants';
 
 /** Values of `spec.model.injection`: where the login of a tenant's model is given to sessions. */
 export const INJECTIONS = ['Gateway', 'ServerEnv'] as const;

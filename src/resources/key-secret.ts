@@ -1,6 +1,6 @@
 /** The Secrets with keys that operator and gateway share: the operator writes them, the gateway reads them. */
 import { createHash } from 'node:crypto';
-import { FIELD_MANAGER, Label, PEERS_SECRET, STAMP_SECRET } from '../api/names.ts';
+import { FIELD_MANAGER, GRANT_SECRET, Label, PEERS_SECRET, STAMP_SECRET } from '../api/names.ts';
 import type { Secret } from '../kube/types/builtins.ts';
 import type { NamedKey } from '../kube/types/keys.ts';
 
@@ -25,6 +25,13 @@ export const PEER_KEYS: KeySecret = {
   name: PEERS_SECRET,
   what: 'lets the operator and replicas of the gateway know each other',
   neededBy: 'the operator, the gateway and its replicas that start',
+};
+
+/** Seeds of the keys that sign grants (session-grant.ts). Only their public halves leave the namespace of the operator. */
+export const GRANT_KEYS: KeySecret = {
+  name: GRANT_SECRET,
+  what: 'signs which server may write a session',
+  neededBy: 'tenants with topology SharedStorage',
 };
 
 /** Keys in the Secret's data: the present one, and the one before while it is rotated. */

@@ -58,10 +58,10 @@
 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [copilot-operator], verbs: [get, update]}
 {{- end }}
 {{- define "copilot-operator.gatewayOperatorRules" -}}
-# The keys with which the gateway signs whose a session is, and those by which its replicas and the operator know each other.
+# The keys with which the gateway signs whose a session is and which server may write it, and those by which its replicas and the operator know each other.
 - {apiGroups: [""], resources: [secrets], verbs: [create]}
 # Whether there is a key in each; one is added while they are rotated, and none is ever replaced.
-- {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp, copilot-gateway-peers], verbs: [get, patch]}
+- {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp, copilot-gateway-peers, copilot-gateway-grants], verbs: [get, patch]}
 # Which replicas the gateway has.
 - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list]}
 # Which turns still run on a server that is about to be replaced or stopped, on the same port.
@@ -82,8 +82,8 @@
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [list, watch]}
 {{- end }}
 {{- define "copilot-operator.gatewayOwnRules" -}}
-# The keys that sign whose a session is, where spec.isolation keeps users apart, and those by which the operator and replicas of the gateway know each other.
-- {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp, copilot-gateway-peers], verbs: [get]}
+# The keys that sign whose a session is, where spec.isolation keeps users apart, those that sign which server may write a session, where servers share a volume, and those by which the operator and replicas of the gateway know each other.
+- {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp, copilot-gateway-peers, copilot-gateway-grants], verbs: [get]}
 # One Lease for each replica says that it is alive. It is named after the pod, so the right cannot be limited to names; those of replicas that have died are deleted by others. That of the operator says where its leader is asked to wake tenants. With coordination.type kubernetes, and tenants with shared storage: one Lease for each of their sessions.
 - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, delete]}
 # To ask the operator, on its internal port, for sleeping tenants to be woken. The API server serves no gateways: the port asks it for this right.

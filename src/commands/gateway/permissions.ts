@@ -1,5 +1,5 @@
 /** The permissions of the gateway, and why it needs them. The chart's RBAC rules are generated from these lists (`make generate`). */
-import { PEERS_SECRET, STAMP_SECRET } from '../../api/names.ts';
+import { GRANT_SECRET, PEERS_SECRET, STAMP_SECRET } from '../../api/names.ts';
 import {
   Deployment,
   Lease,
@@ -40,8 +40,8 @@ export const GATEWAY_OWN_PERMISSIONS: readonly Permission[] = [
   {
     resource: Secret,
     verbs: ['get'],
-    resourceNames: [STAMP_SECRET, PEERS_SECRET],
-    why: 'The keys that sign whose a session is, where spec.isolation keeps users apart, and those by which the operator and replicas of the gateway know each other.',
+    resourceNames: [STAMP_SECRET, PEERS_SECRET, GRANT_SECRET],
+    why: 'The keys that sign whose a session is, where spec.isolation keeps users apart, those that sign which server may write a session, where servers share a volume, and those by which the operator and replicas of the gateway know each other.',
   },
   {
     resource: Lease,

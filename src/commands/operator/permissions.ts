@@ -22,7 +22,7 @@ import {
   Service,
   ServiceAccount,
 } from '../../kube/types/builtins.ts';
-import { PEERS_SECRET, STAMP_SECRET } from '../../api/names.ts';
+import { GRANT_SECRET, PEERS_SECRET, STAMP_SECRET } from '../../api/names.ts';
 import { Gateway } from '../../resources/gateway-internal.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
@@ -146,12 +146,12 @@ export const GATEWAY_OPERATOR_PERMISSIONS: readonly Permission[] = [
   {
     resource: Secret,
     verbs: ['create'],
-    why: 'The keys with which the gateway signs whose a session is, and those by which its replicas and the operator know each other.',
+    why: 'The keys with which the gateway signs whose a session is and which server may write it, and those by which its replicas and the operator know each other.',
   },
   {
     resource: Secret,
     verbs: ['get', 'patch'],
-    resourceNames: [STAMP_SECRET, PEERS_SECRET],
+    resourceNames: [STAMP_SECRET, PEERS_SECRET, GRANT_SECRET],
     why: 'Whether there is a key in each; one is added while they are rotated, and none is ever replaced.',
   },
   { resource: EndpointSlice, verbs: ['list'], why: 'Which replicas the gateway has.' },
