@@ -28,9 +28,9 @@ node_modules/.package-lock.json: package-lock.json package.json
 .PHONY: setup
 setup: node_modules/.package-lock.json ## Install the development dependencies, with Node 24
 
-.PHONY: python-sdk
-python-sdk: setup
-	@node scripts/install-python-sdk.ts
+.PHONY: sdks
+sdks: setup
+	@node scripts/install-sdks.ts
 
 # The Redis of tests and benchmarks. This package has the server, too, and unlike that of its name starts no service.
 /usr/bin/redis-check-rdb:
@@ -70,7 +70,7 @@ lint: setup ## Check types, lint and format
 	npm run -s typecheck && npm run -s lint && npm run -s format:check
 
 .PHONY: test
-test: setup cluster images python-sdk /usr/bin/redis-check-rdb ## Run all tests: static checks, unit, integration, end-to-end on the local cluster, a sample of faults and upgrades
+test: setup cluster images sdks /usr/bin/redis-check-rdb ## Run all tests: static checks, unit, integration, end-to-end on the local cluster, a sample of faults and upgrades
 	node test/run.ts
 
 .PHONY: test-unit
@@ -78,7 +78,7 @@ test-unit: setup ## Run the static checks and unit tests; needs no cluster
 	node test/run.ts checks unit
 
 .PHONY: test-integration
-test-integration: setup cluster images python-sdk /usr/bin/redis-check-rdb ## Run the tests against a real kube-apiserver and Copilot CLI
+test-integration: setup cluster images sdks /usr/bin/redis-check-rdb ## Run the tests against a real kube-apiserver and Copilot CLI
 	node test/run.ts integration
 
 .PHONY: test-faults
@@ -86,7 +86,7 @@ test-faults: setup cluster ## Run every plan of the fault campaign, which takes 
 	seq $(or $(JOBS),1) | FAULT_PLAN=$(or $(FAULT_PLAN),all) xargs -P 0 -I{} env FAULT_SHARD={}/$(or $(JOBS),1) node test/run.ts faults
 
 .PHONY: test-kills
-test-kills: setup images python-sdk ## Kill each real server 200 times under 20 clients of the gateway, which takes an hour (RELAY_KILLS, RELAY_CLIENTS)
+test-kills: setup images sdks ## Kill each real server 200 times under 20 clients of the gateway, which takes an hour (RELAY_KILLS, RELAY_CLIENTS)
 	RELAY_KILLS=$(or $(RELAY_KILLS),200) RELAY_CLIENTS=$(or $(RELAY_CLIENTS),10) npm run -s jest -- --selectProjects kills
 
 .PHONY: test-upgrades

@@ -125,6 +125,8 @@ export const StalledReason = {
   StorageClassNotFound: 'StorageClassNotFound',
   /** The volume is not provisioned or not mounted; the message repeats the storage system's error. */
   VolumePending: 'VolumePending',
+  /** The claim of a volume that servers are to share (`spec.topology` SharedStorage), or the volume that it is bound to, is not ReadWriteMany. No server is started on it; the message says what to do. */
+  VolumeNotShared: 'VolumeNotShared',
   /** A server runs and answers, but the file system refuses its writes to the volume: no session can be created. The message has the error and what to do. */
   VolumeNotWritable: 'VolumeNotWritable',
   /** The StorageClass doesn't allow its volumes to grow (`allowVolumeExpansion`). Revert `spec.storage.size`, or allow it in the StorageClass if its driver supports it. */
@@ -153,7 +155,7 @@ export const StalledReason = {
   InvalidSpec: 'InvalidSpec',
   /** The operator lacks a permission, or the API server has a resource in other versions only. The message names the verb and the resource; compare with the chart's RBAC and CRDs. */
   Forbidden: 'Forbidden',
-  /** The operator does not know its own image (flag `--operator-image`, which the current chart sets), so it can't run the cleanup that `spec.sessions.ttl` requests. */
+  /** The operator does not know its own image (flag `--operator-image`, which the current chart sets), so it can't run the cleanup that `spec.sessions.ttl` requests, nor the guards of `spec.topology` SharedStorage. */
   OperatorImageUnknown: 'OperatorImageUnknown',
   /** The namespace is being deleted, so nothing can be created in it. */
   NamespaceTerminating: 'NamespaceTerminating',
@@ -224,6 +226,8 @@ export const CleanupHealthyReason = {
   CleanupBlocked: 'CleanupBlocked',
   /** No date matches `spec.sessions.cleanupSchedule`, such as 30 February: no run ever starts. Correct it. */
   ScheduleNeverComes: 'ScheduleNeverComes',
+  /** The servers share a volume (`spec.topology` SharedStorage) and run: the operator has one of them delete expired sessions, and starts no run. The message names it. Unknown while none is ready. */
+  ThroughOneServer: 'ThroughOneServer',
 } as const;
 export type CleanupHealthyReason = (typeof CleanupHealthyReason)[keyof typeof CleanupHealthyReason];
 

@@ -235,6 +235,13 @@ export const tenantStatus = z.object({
   servers: listMap(serverStatus, 'name', MAX_SERVERS)
     .exactOptional()
     .describe('State of each server. Servers beyond spec.replicas are listed while they drain.'),
+  volumeServer: z
+    .string()
+    .max(63)
+    .exactOptional()
+    .describe(
+      'The server through which the operator works on the volume that all servers share (`spec.topology` SharedStorage): it deletes expired sessions there. Absent: each server has its own volume, or none is ready.',
+    ),
   drainEpoch: z.int().min(0).exactOptional().describe('The epoch of the last drain. Absent: there was none.'),
   hibernation: hibernation.exactOptional(),
   sessions: z

@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { duration, isDuration, objectName, section, storageSize, withRules } from './fields.ts';
 import { model } from './model.ts';
-import { ACCESSES, ISOLATIONS, MAX_SERVERS, PLACEMENTS, UNAVAILABLE_ACTIONS } from './names.ts';
+import { ACCESSES, ISOLATIONS, MAX_SERVERS, PLACEMENTS, TOPOLOGIES, UNAVAILABLE_ACTIONS } from './names.ts';
 import { network } from './network.ts';
 import { containerResources, pods } from './pods.ts';
 import { rates } from './rates.ts';
@@ -35,13 +35,13 @@ const storage = withRules(
     storageClassName: objectName()
       .exactOptional()
       .describe("StorageClass of the volumes. Default: the cluster's. Immutable."),
-    accessMode: withRules(z.enum(['ReadWriteOnce', 'ReadWriteOncePod']), {
+    accessMode: withRules(z.enum(['ReadWriteOnce', 'ReadWriteOncePod', 'ReadWriteMany']), {
       rule: 'self == oldSelf',
       message: 'spec.storage.accessMode is immutable: it is set on existing volumes. Create a new tenant instead',
     })
       .default('ReadWriteOnce')
       .describe(
-        'ReadWriteOnce works with every storage driver. With ReadWriteOncePod the cluster itself refuses a second pod on the volume, if the driver supports it. Immutable.',
+        'ReadWriteOnce works with every storage driver. With ReadWriteOncePod the cluster itself refuses a second pod on the volume, if the driver supports it. ReadWriteMany is for `spec.topology` SharedStorage, which requires it. Immutable.',
       ),
     reclaimPolicy: z
       .enum(['Retain', 'Delete'])
@@ -191,7 +191,13 @@ export const tenantSpec = withRules(
       .max(MAX_SERVERS)
       .default(1)
       .describe(
-        `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it started on. kubectl scale sets it.`,
+        `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it started on, unless \`spec.topology\` is SharedStorage. kubectl scale sets it.`,
+      ),
+    topology: z
+      .enum(TOPOLOGIES)
+      .exactOptional()
+      .describe(
+        'Where sessions are stored. Sticky: each server has its own volume, and a session stays with its server. SharedStorage: all servers mount one volume, and any of them resumes any session; never two at the same time, for which each server has a guard in front of it. It requires `spec.storage.accessMode` ReadWriteMany and that clients come through the gateway. Default: Sticky. Immutable.',
       ),
     server: section(server).describe('The servers: what runs, and where.'),
     access: z
@@ -232,6 +238,31 @@ export const tenantSpec = withRules(
     network: section(network).describe('Which connections are allowed, and how the servers reach other hosts.'),
     pods: pods.exactOptional().describe('What all pods of the tenant have in common: servers, cleanups and sweeps.'),
   }),
+  {
+    rule: "(has(self.topology) ? self.topology : 'Sticky') == (has(oldSelf.topology) ? oldSelf.topology : 'Sticky')",
+    message:
+      'spec.topology is immutable, because sessions are on the volumes that follow from it: create a new tenant with the other topology, and copy the sessions to its volume (docs/shared-storage.md)',
+    fieldPath: '.topology',
+  },
+  {
+    rule: "!has(self.topology) || self.topology != 'SharedStorage' || !has(self.access) || self.access == 'Gateway'",
+    message:
+      'spec.topology SharedStorage needs the gateway, which decides which server may write a session: remove spec.access or set it to Gateway',
+    fieldPath: '.access',
+  },
+  {
+    // The default of the whole spec is checked before the defaults of its fields are there.
+    rule: "!has(self.topology) || self.topology != 'SharedStorage' || (has(self.storage) && has(self.storage.accessMode) && self.storage.accessMode == 'ReadWriteMany')",
+    message:
+      'spec.topology SharedStorage requires spec.storage.accessMode ReadWriteMany: set it, and a spec.storage.storageClassName whose volumes several nodes can mount at the same time, such as NFS',
+    fieldPath: '.topology',
+  },
+  {
+    rule: "(has(self.topology) && self.topology == 'SharedStorage') || !has(self.storage) || !has(self.storage.accessMode) || self.storage.accessMode != 'ReadWriteMany'",
+    message:
+      'spec.storage.accessMode ReadWriteMany is for servers that share a volume: set spec.topology to SharedStorage, or use ReadWriteOnce',
+    fieldPath: '.storage.accessMode',
+  },
   {
     rule: "self.isolation == 'Dedicated' || !has(self.access) || self.access == 'Gateway'",
     message:

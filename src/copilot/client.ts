@@ -151,7 +151,7 @@ export class Client implements Requester {
         otherSide: 'server',
         timers,
         redactor: token === undefined ? undefined : new Redactor(token),
-        errorOf: (method, code, message) => errorOfAnswer(this.address, method, code, message),
+        errorOf: (method, code, message, data) => errorOfAnswer(this.address, method, code, message, data),
         unfinished: () => (this.#state === 'handshake' ? ' before it answered "connect"' : ''),
         onLost: (error) => this.#lose(error),
       },

@@ -47,11 +47,23 @@ export class RpcError extends CopilotError {
   /** JSON-RPC error code, such as -32601 for a method that this version of the server lacks. */
   readonly code: number;
   readonly #serverMessage: string;
+  readonly #data: unknown;
 
-  constructor(message: string, code: number, serverMessage: string, options?: ErrorOptions) {
+  constructor(
+    message: string,
+    code: number,
+    serverMessage: string,
+    options?: ErrorOptions & { readonly data?: unknown },
+  ) {
     super(message, options);
     this.code = code;
     this.#serverMessage = serverMessage;
+    this.#data = options?.data;
+  }
+
+  /** What the other side said of it beside the text. No own property either. */
+  get data(): unknown {
+    return this.#data;
   }
 
   /** The server's own text, to distinguish its errors, because most have the same code. It is not an own property, so no log shows it. */
@@ -78,7 +90,13 @@ const LONGEST_QUOTE = 80;
 const LONGEST_MESSAGE = 1000;
 
 /** The error that a server's answer to `method` stands for. `message` is the server's own text. */
-export function errorOfAnswer(address: string, method: string, code: number, message: string): CopilotError {
+export function errorOfAnswer(
+  address: string,
+  method: string,
+  code: number,
+  message: string,
+  data?: unknown,
+): CopilotError {
   if (code === AUTHENTICATION_REQUIRED || code === AUTHENTICATION_FAILED) {
     return new AuthFailedError(
       `${address}: the server refused the connection token (${code} ${quote(message)}): ` +
@@ -89,14 +107,15 @@ export function errorOfAnswer(address: string, method: string, code: number, mes
   if (message === 'SERVER_SHUTTING_DOWN') {
     return new UnreachableError(`${address}: the server is shutting down and accepts no more connections`);
   }
-  return rpcError(address, method, code, message);
+  return rpcError(address, method, code, message, data);
 }
 
 /** The error for an answer that is one. `message` is the other side's own text. */
-export function rpcError(address: string, method: string, code: number, message: string): RpcError {
+export function rpcError(address: string, method: string, code: number, message: string, data?: unknown): RpcError {
   // The CLI puts this before its text, where it would leave no room in the quote for what matters.
   const serverMessage = message.replace(`Request ${method} failed with message: `, '').slice(0, LONGEST_MESSAGE);
-  return new RpcError(`${address}: ${method} failed with error ${code} ${quote(serverMessage)}`, code, serverMessage);
+  const text = `${address}: ${method} failed with error ${code} ${quote(serverMessage)}`;
+  return new RpcError(text, code, serverMessage, { data });
 }
 
 /** The start of what a peer sent, safe to show in one line: no control characters, at most 80 characters. */

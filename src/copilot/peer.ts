@@ -16,6 +16,7 @@ import {
   formatNotification,
   formatRequest,
   parseMessage,
+  type Message,
   type RequestId,
 } from './message.ts';
 import { PendingRequests, type PendingRequest } from './pending-requests.ts';
@@ -47,7 +48,7 @@ export interface PeerOptions {
   /** Called once when the connection ends other than by `close`. */
   readonly onLost?: ((error: CopilotError) => void) | undefined;
   /** The error for an error answer; default: RpcError. */
-  readonly errorOf?: ((method: string, code: number, message: string) => CopilotError) | undefined;
+  readonly errorOf?: ((method: string, code: number, message: string, data: unknown) => CopilotError) | undefined;
   /** What the other side has not done yet if it closes the connection now, for the error message. */
   readonly unfinished?: (() => string) | undefined;
 }
@@ -192,7 +193,7 @@ export class Peer {
         this.#take(message.id)?.resolve(message.result);
         break;
       case 'error':
-        this.#onError(message.id, message.code, redactor?.text(message.message) ?? message.message);
+        this.#onError(message, redactor?.text(message.message) ?? message.message);
         break;
       case 'request':
         this.#onRequest(message.id, message.method, message.params);
@@ -203,13 +204,13 @@ export class Peer {
     }
   }
 
-  #onError(id: RequestId | null, code: number, text: string): void {
+  #onError({ id, code, data }: Message & { readonly kind: 'error' }, text: string): void {
     if (id === null)
       throw new ProtocolError(`expected an answer, found error ${code} ${quote(text)} without a request id`);
     const pending = this.#take(id);
     if (pending === undefined) return;
     const { address, errorOf } = this.#options;
-    pending.reject(errorOf?.(pending.method, code, text) ?? rpcError(address, pending.method, code, text));
+    pending.reject(errorOf?.(pending.method, code, text, data) ?? rpcError(address, pending.method, code, text, data));
   }
 
   /** The request that an answer is for; undefined if its deadline has passed. */

@@ -3,7 +3,7 @@
  * server runs, and for the Job that sweeps a volume. It has no access to Kubernetes; its result is in its termination message.
  */
 import { Label, SERVER_PORT } from '../api/names.ts';
-import { childName, serverName, serverPods, tenantLabels, TOKEN_KEY } from './names.ts';
+import { childName, claimName, serverName, serverPods, tenantLabels, TOKEN_KEY } from './names.ts';
 import type { Pod } from '../kube/types/builtins.ts';
 import { CONTAINER_SECURITY, containerResources, podMetadata, podSecurity, scheduling, type PodSpec } from './pod.ts';
 import type { CopilotTenant } from './tenant.ts';
@@ -29,7 +29,7 @@ export interface CleanupPodOptions {
   /** Indexes of running servers, through which sessions are deleted. */
   readonly servers: readonly number[];
   /**
-   * Indexes of servers whose volumes are mounted. The volume of a running server is ReadWriteOnce, so the pod then runs on that server's
+   * Indexes of servers whose volumes are mounted; of those that share one, a single index. The volume of a running server is ReadWriteOnce, so the pod then runs on that server's
    * node.
    */
   readonly volumes: readonly number[];
@@ -74,7 +74,7 @@ export function cleanupPod(
 ): PodSpec {
   const { name, namespace = '' } = tenant.metadata;
   const nearServer = beside ?? volumes.find((index) => servers.includes(index));
-  const path = (index: number) => `${VOLUMES_PATH}/${serverName(name, index)}`;
+  const path = (index: number) => `${VOLUMES_PATH}/${claimName(tenant, index)}`;
   return {
     serviceAccountName: childName(name, 'servers'),
     automountServiceAccountToken: false,
@@ -94,7 +94,7 @@ export function cleanupPod(
             (index) =>
               `${serverFlag(serverName(name, index))}${serverName(name, index)}.${namespace}.svc:${SERVER_PORT}`,
           ),
-          ...volumes.map((index) => `${volumeFlag(serverName(name, index))}${path(index)}`),
+          ...volumes.map((index) => `${volumeFlag(claimName(tenant, index))}${path(index)}`),
           '--result-file=/dev/termination-log',
         ],
         ...(servers.length > 0 && {
@@ -110,15 +110,15 @@ export function cleanupPod(
         terminationMessagePolicy: 'FallbackToLogsOnError',
         volumeMounts: [
           ...(policies === undefined ? [] : [{ name: 'policies', mountPath: POLICIES_PATH, readOnly: true }]),
-          ...volumes.map((index) => ({ name: serverName(name, index), mountPath: path(index) })),
+          ...volumes.map((index) => ({ name: claimName(tenant, index), mountPath: path(index) })),
         ],
       },
     ],
     volumes: [
       ...(policies === undefined ? [] : [{ name: 'policies', configMap: { name: policies } }]),
       ...volumes.map((index) => ({
-        name: serverName(name, index),
-        persistentVolumeClaim: { claimName: serverName(name, index) },
+        name: claimName(tenant, index),
+        persistentVolumeClaim: { claimName: claimName(tenant, index) },
       })),
     ],
     ...scheduling(tenant),
@@ -153,13 +153,13 @@ function affinity(
 export const SWEEP_FLAG = '--sweep';
 
 /**
- * Whether a pod of {@link cleanupPod}, or of a Job with its template, deletes sessions on the volume of a server. One that connects to the server only sweeps the
+ * Whether a pod of {@link cleanupPod}, or of a Job with its template, deletes sessions on a volume. One that connects to the server of the same name only sweeps the
  * volume, so it may run beside it.
  */
-export function deletesOnVolume({ spec }: Pick<Pod, 'spec'>, server: string): boolean {
+export function deletesOnVolume({ spec }: Pick<Pod, 'spec'>, volume: string): boolean {
   const args = spec?.containers.flatMap((container) => container.args ?? []) ?? [];
   const has = (flag: string) => args.some((arg) => arg.startsWith(flag));
-  return has(volumeFlag(server)) && !has(serverFlag(server)) && !args.includes(SWEEP_FLAG);
+  return has(volumeFlag(volume)) && !has(serverFlag(volume)) && !args.includes(SWEEP_FLAG);
 }
 
 /** Whether {@link deletesOnVolume} depends on this argument; there may be hundreds of others. */
@@ -168,4 +168,4 @@ export function isVolumeArg(arg: string): boolean {
 }
 
 const serverFlag = (server: string): string => `--server=${server}=`;
-const volumeFlag = (server: string): string => `--volume=${server}=`;
+const volumeFlag = (volume: string): string => `--volume=${volume}=`;

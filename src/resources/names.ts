@@ -6,7 +6,7 @@
 import { FIELD_MANAGER, Label, SERVER_APP_NAME } from '../api/names.ts';
 import { getControllerOf, isControlledBy, refersTo } from '../kube/types/owner.ts';
 import type { KubeObject } from '../kube/types/types.ts';
-import { CopilotTenant } from './tenant.ts';
+import { CopilotTenant, isSharedStorage } from './tenant.ts';
 
 /** Suffixes of the objects that a tenant's servers share. Those of one server end in its index instead. */
 export const ChildName = {
@@ -22,6 +22,10 @@ export const ChildName = {
   sessions: 'sessions',
   /** Role and RoleBinding of the gateway. */
   gateway: 'gateway',
+  /** The PersistentVolumeClaim of all servers, with topology SharedStorage. */
+  shared: 'shared',
+  /** The ConfigMap with the public keys by which the guards of its servers verify grants, with topology SharedStorage. */
+  guard: 'guard',
 } as const;
 
 /** Key of the connection token in the token's Secret. */
@@ -32,9 +36,15 @@ export function childName(tenant: string, child: keyof typeof ChildName): string
   return `${tenant}-${ChildName[child]}`;
 }
 
-/** Name of server `index` of `tenant`, and so of its Deployment, Service and PersistentVolumeClaim. */
+/** Name of server `index` of `tenant`, and so of its Deployment and Service. */
 export function serverName(tenant: string, index: number): string {
   return `${tenant}-${index}`;
+}
+
+/** Name of the PersistentVolumeClaim that server `index` of `tenant` mounts, and of that volume in cleanups and their results. */
+export function claimName(tenant: Pick<CopilotTenant, 'metadata' | 'spec'>, index: number): string {
+  const { name } = tenant.metadata;
+  return isSharedStorage(tenant) ? childName(name, 'shared') : serverName(name, index);
 }
 
 /** Name of the Job that sweeps the volume of server `index` of `tenant`. */

@@ -8,6 +8,8 @@ export type Container = PodSpec['containers'][number];
 
 /** The name of the server's container. */
 export const SERVER_CONTAINER = 'server';
+/** The name of the sidecar in front of a server that shares its volume. */
+export const GUARD_CONTAINER = 'guard';
 
 /** uid and gid of images/copilot-cli: every pod with a volume of sessions must run as one user. */
 const USER = 10001;

@@ -13,6 +13,11 @@ export function isTenantPaused({ metadata }: CopilotTenant): boolean {
   return metadata.annotations?.[Annotation.paused] === 'true';
 }
 
+/** Whether all servers of the tenant share one volume, and any of them resumes any session. */
+export function isSharedStorage({ spec }: Pick<CopilotTenant, 'spec'>): boolean {
+  return spec.topology === 'SharedStorage';
+}
+
 /** Whether no server of the tenant is to run: a user has suspended it, or it sleeps. */
 export function isStopped(tenant: Pick<CopilotTenant, 'spec' | 'status'>): boolean {
   return tenant.spec.suspend || isAsleep(tenant);

@@ -10,6 +10,8 @@ export interface ServerTarget extends ServerAddress {
   readonly podUID: string;
   /** When its process started, ms since the epoch; undefined: that is not known yet. */
   readonly startedAt: number | undefined;
+  /** It has a guard in front of it, which takes grants of this tenant (`namespace/name`). Undefined: it has none. */
+  readonly guardOf?: string | undefined;
   readonly health: HealthSettings;
 }
 
@@ -91,7 +93,7 @@ export class Server {
   }
 }
 
-const FIELDS = ['key', 'host', 'port', 'token', 'podUID', 'startedAt'] as const;
+const FIELDS = ['key', 'host', 'port', 'token', 'podUID', 'startedAt', 'guardOf'] as const;
 const HEALTH_FIELDS = ['intervalMs', 'timeoutMs', 'failureThreshold', 'slowMs'] as const;
 
 function isSame(a: ServerTarget, b: ServerTarget): boolean {

@@ -28,12 +28,22 @@ export interface Unavailable extends Cause<SessionReadyReason> {
  */
 export type ServerRunState = 'Expected' | 'Stopping' | 'Stopped';
 
+/** The volume of a server. */
+export interface VolumeView {
+  /** Name of its claim. */
+  readonly claim: string;
+  /** Index in the names of Jobs that work on it. */
+  readonly index: number;
+}
+
 /** A server of the tenant, as far as it matters to a session. */
 export interface ServerView {
   readonly index: number;
   readonly name: string;
   /** Its key in the SessionSource. */
   readonly key: string;
+  /** Where its sessions are: its own volume, or that of all servers of the tenant. */
+  readonly volume: VolumeView;
   readonly runState: ServerRunState;
   /** Beyond `spec.replicas`: it was scaled down, and only its volume may still exist. */
   readonly surplus: boolean;
@@ -105,7 +115,23 @@ export interface Removal {
   readonly until?: number | undefined;
   /** A server has to answer once more first, which takes a moment. */
   readonly refreshing?: boolean | undefined;
+  /** Key of the server that has the session, of several that share a volume. */
+  readonly heldBy?: string | undefined;
   readonly cause?: SessionCause | undefined;
+}
+
+/** What came of the removal from several servers. */
+export function mergedRemoval(removals: readonly Removal[]): Removal {
+  return {
+    deleted: removals.some(({ deleted }) => deleted),
+    pending: removals.flatMap(({ pending }) => pending),
+    leftBehind: removals.flatMap(({ leftBehind }) => leftBehind),
+    unswept: removals.flatMap(({ unswept }) => unswept),
+    ownedByAnother: removals.some(({ ownedByAnother }) => ownedByAnother),
+    until: removals.find(({ until }) => until !== undefined)?.until,
+    refreshing: removals.some(({ refreshing }) => refreshing === true),
+    cause: removals.find(({ cause }) => cause !== undefined)?.cause,
+  };
 }
 
 /** A removal without anything to remove. */

@@ -15,7 +15,7 @@ import { missingPermission } from '../resources/permission.ts';
 import { holderOf } from '../resources/session-holder.ts';
 import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
 import { CopilotSession } from '../resources/session.ts';
-import { isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
+import { isSharedStorage, isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
 import {
   duplicateSessionId,
@@ -31,11 +31,11 @@ import { lockStatus } from './decisions/lock.ts';
 import { ownershipOf } from './decisions/ownership.ts';
 import type { Labeller } from './labeller.ts';
 import type { LockSource } from './locks.ts';
-import type { Observation, SessionCause, Unavailable, Work } from './model.ts';
+import type { Observation, ServerView, SessionCause, Unavailable, Work } from './model.ts';
 import { planSession, type Plan } from './plan.ts';
 import type { DataFinalizer } from './removal/data-finalizer.ts';
 import type { Expirer } from './removal/expirer.ts';
-import { copiesOf, hasVolume, locate, serversOf } from './servers.ts';
+import { candidatesOf, copiesOf, distinctCopies, hasVolume, locate, serversOf } from './servers.ts';
 import type { SessionStates } from './session-state.ts';
 import type { StartupGrace } from './startup-grace.ts';
 import { computeStatus, emptyStatus, unobservedStatus } from './status.ts';
@@ -203,14 +203,17 @@ export class SessionReconciler implements Reconciler {
     const id = sessionIdOf(session);
     const lastServer = session.status?.server;
     const servers = serversOf(tenant, source, lastServer);
-    const copies = copiesOf(servers, id, states.of(session).expiredAt, now);
+    const found = copiesOf(servers, id, states.of(session).expiredAt, now);
+    const copies = distinctCopies(tenant, found, lastServer);
     const located = locate(copies, lastServer);
-    const kept = keptCopy(servers, copies, lastServer, (server) => hasVolume(claims, server));
-    const candidates = located ? [located.server] : servers.filter(({ surplus }) => !surplus);
+    const kept = isSharedStorage(tenant)
+      ? undefined
+      : keptCopy(servers, copies, lastServer, (server) => hasVolume(claims, server));
+    const candidates = located ? [located.server] : candidatesOf(tenant, servers);
     const keys = candidates.map(({ key }) => key);
     watches.set(keyOf(session), id, keys);
     // Without a server, what is on a retained volume is unknown.
-    const answered = servers.length > 0 && servers.every(({ answer }) => answer !== undefined);
+    const answered = isAnswered(tenant, servers);
     const ownership = ownershipOf(session, located?.facts, answered);
     const unread = ownership === 'Unread' && located !== undefined ? limited(located.server, READ_OWNER) : undefined;
     return {
@@ -330,4 +333,10 @@ export class SessionReconciler implements Reconciler {
     const resync = RESYNC_MS + RESYNC_JITTER_MS * this.#options.random();
     return { requeueAfterMs: Math.min(resync, ...delays.filter((delay) => delay !== undefined)) };
   }
+}
+
+/** Whether all that may have the session have answered: of servers that share a volume, one lists what there is. */
+function isAnswered(tenant: CopilotTenant, servers: readonly ServerView[]): boolean {
+  const answers = servers.map(({ answer }) => answer !== undefined);
+  return isSharedStorage(tenant) ? answers.includes(true) : answers.length > 0 && !answers.includes(false);
 }

@@ -3,8 +3,8 @@ import type { ServerSessions, SessionSource } from '../servers/survey/sessions.t
 import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import { fromKey, keyOf } from '../kube/types/types.ts';
-import { serverIndex, serverName } from '../resources/names.ts';
-import { isStopped, type CopilotTenant } from '../resources/tenant.ts';
+import { claimName, serverIndex, serverName } from '../resources/names.ts';
+import { isSharedStorage, isStopped, type CopilotTenant } from '../resources/tenant.ts';
 import type { Located, ServerRunState, ServerView } from './model.ts';
 
 /** The servers of the tenant, by index, including `lastServer`, where the session was last seen, even when it was scaled down. */
@@ -29,6 +29,7 @@ export function serversOf(
         index,
         name: server,
         key,
+        volume: { claim: claimName(tenant, index), index: isSharedStorage(tenant) ? 0 : index },
         runState: runStateOf(tenant, index),
         surplus,
         answer: source.get(key),
@@ -43,9 +44,11 @@ function runStateOf(tenant: CopilotTenant, index: number): ServerRunState {
   if (isRunning && index < spec.replicas) {
     // Its container exits or can't be created, so the server will never answer; a Job can still reach the volume.
     const state = status?.servers?.find(({ name }) => name === serverName(metadata.name, index))?.state;
-    return state === 'Failed' ? 'Stopped' : 'Expected';
+    // Others run beside it on a volume that they share.
+    return state === 'Failed' && !isSharedStorage(tenant) ? 'Stopped' : 'Expected';
   }
-  const desired = isRunning ? spec.replicas : 0;
+  // Of one volume all servers have to be gone.
+  const desired = isRunning && !isSharedStorage(tenant) ? spec.replicas : 0;
   const observed = status?.observedGeneration === metadata.generation;
   return observed && (status?.replicas ?? 0) <= desired ? 'Stopped' : 'Stopping';
 }
@@ -69,9 +72,35 @@ export function copiesOf(
 }
 
 /** Whether the volume of a server exists and is not being deleted. */
-export function hasVolume(claims: ReadonlyStore<PersistentVolumeClaim>, { key }: ServerView): boolean {
-  const claim = claims.get(fromKey(key));
+export function hasVolume(claims: ReadonlyStore<PersistentVolumeClaim>, { key, volume }: ServerView): boolean {
+  const claim = claims.get({ ...fromKey(key), name: volume.claim });
   return claim !== undefined && claim.metadata.deletionTimestamp === undefined;
+}
+
+/**
+ * The copies that differ. On a volume that servers share there is one, and each of them lists it: it is reported of the server where it
+ * was last seen, else of the one through which the operator works on the volume.
+ */
+export function distinctCopies(
+  tenant: CopilotTenant,
+  copies: readonly Located[],
+  lastServer: string | undefined,
+): readonly Located[] {
+  if (!isSharedStorage(tenant) || copies.length < 2) return copies;
+  const names = [lastServer, tenant.status?.volumeServer];
+  const [first] = names.flatMap((name) => copies.find(({ server }) => server.name === name) ?? []);
+  return [first ?? copies[0]].flatMap((copy) => copy ?? []);
+}
+
+/**
+ * The servers that are asked about a session that none has listed: of those that share a volume one is enough, and it should answer.
+ */
+export function candidatesOf(tenant: CopilotTenant, servers: readonly ServerView[]): readonly ServerView[] {
+  const expected = servers.filter(({ surplus }) => !surplus);
+  if (!isSharedStorage(tenant)) return expected;
+  const answering = expected.filter(({ answer }) => answer !== undefined);
+  const chosen = answering.find(({ name }) => name === tenant.status?.volumeServer) ?? answering[0] ?? expected[0];
+  return chosen === undefined ? [] : [chosen];
 }
 
 /** The copy to report: that on `lastServer`, else the one that was used last. */
@@ -94,4 +123,19 @@ export function removalTargets(
   if (copy !== undefined) return [copy.server];
   const last = servers.find(({ name }) => name === lastServer);
   return last === undefined ? servers : [last];
+}
+
+/**
+ * The one server through which the data of a deleted session is removed from a volume that several share. Only when none of them runs a
+ * Job works on the volume; until then one that does not answer is waited for, even if it could not start.
+ */
+export function sharedRemovalTargets(
+  tenant: CopilotTenant,
+  servers: readonly ServerView[],
+  [copy]: readonly Located[],
+): readonly ServerView[] {
+  if (copy !== undefined) return [copy.server];
+  const [answering] = candidatesOf(tenant, servers).filter(({ answer }) => answer !== undefined);
+  const waitedFor = servers.find(({ runState }) => runState !== 'Stopped');
+  return [answering ?? waitedFor ?? servers[0]].flatMap((server) => server ?? []);
 }

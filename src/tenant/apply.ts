@@ -2,6 +2,7 @@
 import { ModelConfiguredReason } from '../api/conditions.ts';
 import type { BindingCredential } from '../api/tenant.ts';
 import {
+  ConfigMap,
   Deployment,
   Job,
   NetworkPolicy,
@@ -13,9 +14,10 @@ import {
 } from '../kube/types/builtins.ts';
 import { isControlledBy } from '../kube/types/owner.ts';
 import type { ChildWriteOptions } from '../kube/write/apply.ts';
-import { isClaimOf } from '../resources/names.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
+import { claimName, isClaimOf } from '../resources/names.ts';
+import { isSharedStorage, type CopilotTenant } from '../resources/tenant.ts';
 import { bindingSecret } from './builders/bindingsecret.ts';
+import { guardConfigMap } from './builders/guardconfigmap.ts';
 import { ipFamilyOf } from './builders/pod-template/listen-address.ts';
 import { networkPolicy } from './builders/networkpolicy.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
@@ -87,14 +89,15 @@ export async function applyPlan(
     for (const job of server.withdrawn ?? []) await withdraw(writer, job);
   }
   // The runs of this CronJob would delete sessions beside a server that starts now. Whether that write succeeds, servers don't wait for.
-  const starting = plan.servers.filter(startsFromZero).map(({ name }) => name);
+  const starting = plan.servers.filter(startsFromZero).map(({ index }) => claimName(tenant, index));
   const cleanupFirst = deletesOnVolumes(world.cleanup.cronJob, starting);
   if (cleanupFirst) await applyCleanup(writer, facts, world, world.servers);
   const { prerequisites, hasBinding, credentials, rotated } = await applyShared(writer, facts, world, plan);
+  const shared = world.shared && (await applySharedClaim(writer, tenant, plan, world.shared.claim));
   const restarted: ServerPlan[] = [];
   const servers = await Promise.all(
     plan.servers.map(async (server) => {
-      const live = await applyServer(writer, tenant, server, prerequisites);
+      const live = await applyServer(writer, tenant, server, prerequisites, shared);
       if (server.restart && live.deployment !== server.live.deployment) restarted.push(server);
       return [server.index, live] as const;
     }),
@@ -183,9 +186,11 @@ async function applyShared(
       tenant.spec.model?.provider === undefined ||
       model.reason === ModelConfiguredReason.SecretNotAllowed);
   const providerApiKey = !isInjected && model.ok && tenant.spec.model?.provider ? model.value : undefined;
-  const [account, policy, , binding] = await Promise.all([
+  const { publicKeys, guardConfigMap: liveKeys } = world.shared ?? {};
+  const [account, policy, guardKeys, , binding] = await Promise.all([
     writer.apply(ServiceAccount, serviceAccount(tenant), world.serviceAccount),
     writer.apply(NetworkPolicy, networkPolicy(tenant, facts, clients.access), world.networkPolicy),
+    publicKeys === undefined ? liveKeys : writer.apply(ConfigMap, guardConfigMap(tenant, publicKeys), liveKeys),
     writer.apply(PodDisruptionBudget, podDisruptionBudget(tenant, plan.evictions?.refused), world.disruptionBudget),
     bindable
       ? writer.apply(
@@ -204,7 +209,11 @@ async function applyShared(
     applyGatewayRights(writer, facts, { tenant, ...world }, plan),
   ]);
   return {
-    prerequisites: secret !== undefined && account !== undefined && policy !== undefined,
+    prerequisites:
+      secret !== undefined &&
+      account !== undefined &&
+      policy !== undefined &&
+      (world.shared === undefined || guardKeys !== undefined),
     hasBinding: binding !== undefined,
     credentials: validCredentials(tenant, plan, bindable && binding !== undefined),
     // Reported once: with the write of the binding or, if that stays as it is, of the token's Secret.
@@ -228,16 +237,32 @@ function validCredentials(
 
 const existing = (secret: SecretRead): Secret | undefined => (typeof secret === 'object' ? secret : undefined);
 
+/** The claim of all servers: written once, and also while there are none, so that it follows `spec.storage.reclaimPolicy`. */
+async function applySharedClaim(
+  writer: ChildWriter,
+  tenant: CopilotTenant,
+  { servers }: Plan,
+  live: PersistentVolumeClaim | undefined,
+): Promise<PersistentVolumeClaim | undefined> {
+  const isKept = servers.length === 0 && live !== undefined && isClaimOf(live, tenant);
+  const desired = isKept ? persistentVolumeClaim(tenant, 0, live) : servers.find(({ claim }) => claim)?.claim;
+  const applied = desired && (await writer.apply(PersistentVolumeClaim, desired, live, ourClaim(tenant)));
+  return applied ?? live;
+}
+
+/** `shared`: the claim that all servers mount, after it was written; undefined: this one has its own. */
 async function applyServer(
   writer: ChildWriter,
   tenant: CopilotTenant,
   plan: ServerPlan,
   prerequisites: boolean,
+  shared: PersistentVolumeClaim | undefined,
 ): Promise<ServerWorld> {
   const { index, live } = plan;
-  const [address, claim] = await Promise.all([
+  const own = isSharedStorage(tenant) ? undefined : plan.claim;
+  const [address, claim = shared] = await Promise.all([
     writer.apply(Service, service(tenant, index), live.service),
-    plan.claim && writer.apply(PersistentVolumeClaim, plan.claim, live.claim, ourClaim(tenant)),
+    own && writer.apply(PersistentVolumeClaim, own, live.claim, ourClaim(tenant)),
   ]);
   // Rendered without its Service, the Deployment would listen on the wrong family; the next reconcile knows it.
   const isPlanned = ipFamilyOf(address, live.deployment) === ipFamilyOf(live.service, live.deployment);
@@ -256,12 +281,13 @@ const ourClaim = (tenant: CopilotTenant): ChildWriteOptions<PersistentVolumeClai
 });
 
 // Zero replicas are a pause: who scales to zero, often a downscaler for the night, wants the sessions back.
-const isScaledToZero = ({ spec }: CopilotTenant): boolean => spec.replicas === 0;
+// A volume that servers share is not that of any one of them.
+const keepsVolumes = (tenant: CopilotTenant): boolean => tenant.spec.replicas === 0 || isSharedStorage(tenant);
 
 /** Whether any child of these servers is to be deleted. Retained volumes are not. */
 export function deletesServers(tenant: CopilotTenant, surplus: readonly ServerWorld[]): boolean {
   return surplus.some(({ deployment, service: address, claim }) =>
-    [deployment, address, isScaledToZero(tenant) ? undefined : claim].some(
+    [deployment, address, keepsVolumes(tenant) ? undefined : claim].some(
       (child) => child !== undefined && (child === claim ? isControlledBy : isOwnOrOrphan)(child, tenant),
     ),
   );
@@ -279,7 +305,7 @@ async function deleteSurplus(
       removed.push(index);
     if (address && isOwnOrOrphan(address, tenant)) await writer.delete(Service, address);
     // A volume that was retained before has no owner, and is kept whatever the policy is now.
-    if (!claim || !isControlledBy(claim, tenant) || isScaledToZero(tenant)) continue;
+    if (!claim || !isControlledBy(claim, tenant) || keepsVolumes(tenant)) continue;
     if (tenant.spec.storage.reclaimPolicy === 'Delete') await writer.delete(PersistentVolumeClaim, claim);
     else
       await writer.apply(PersistentVolumeClaim, persistentVolumeClaim(tenant, index, claim), claim, ourClaim(tenant));

@@ -20,6 +20,7 @@ import {
   Service,
   ServiceAccount,
 } from '../kube/types/builtins.ts';
+import type { Keys } from '../kube/types/keys.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import { fromKey, type KubeObject, type NamespacedName } from '../kube/types/types.ts';
 import { Applier } from '../kube/write/apply.ts';
@@ -46,7 +47,7 @@ import { StatusWriter } from './status-writer.ts';
 import { Targets, tenantOfTarget } from './targets.ts';
 import { slimDeployment, slimJob, slimPod } from './transforms.ts';
 import type { Wakes } from './wakes.ts';
-import { TENANT_INDEX, tenantKeys } from './world.ts';
+import { TENANT_INDEX, tenantKeys } from './read-servers.ts';
 
 /**
  * The longest back-off, in ms. A tenant that keeps failing, for example because a webhook is down, is reconciled as often as any
@@ -82,6 +83,8 @@ export interface TenantControllerOptions {
   readonly nodes?: NodeSource | undefined;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: OperatorFacts;
+  /** Those that sign grants; none while they were not read, or without a gateway. Default: none. */
+  readonly grantKeys?: Keys | undefined;
   /** How many tenants are reconciled at the same time. */
   readonly concurrency: number;
   /** How many servers of all tenants are replaced at a time for a new version of the operator, or because they do not respond. */
@@ -194,6 +197,7 @@ export function addTenantController(options: TenantControllerOptions): TenantCon
     metrics: options.tenantMetrics,
     recorder: options.recorder,
     facts: options.facts,
+    grantKeys: options.grantKeys,
     clock,
     random: manager.random,
     randomBytes: options.randomBytes,

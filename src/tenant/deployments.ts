@@ -24,6 +24,12 @@ export const TemplateAnnotation = {
  */
 export const DEFAULT_IMAGE_ANNOTATION = `${GROUP}/server-image`;
 
+/**
+ * On the Deployment of a server with a guard: the image of that, which is the operator's own. The server keeps it until it is replaced:
+ * an upgrade of the operator restarts no tenant.
+ */
+export const GUARD_IMAGE_ANNOTATION = `${GROUP}/guard-image`;
+
 /** The revision of a pod template whose Deployment records none: those that operators without revisions wrote. */
 export const FIRST_REVISION = 1;
 
@@ -87,6 +93,11 @@ export function credentialsOf(live: Deployment | undefined): string | undefined 
 /** The default image that a live Deployment started with; undefined if its spec specified one. */
 export function defaultImageOf(live: Deployment | undefined): string | undefined {
   return live?.metadata.annotations?.[DEFAULT_IMAGE_ANNOTATION];
+}
+
+/** The image of the guard that a live Deployment started with; undefined: it has none. */
+export function guardImageOf(live: Deployment | undefined): string | undefined {
+  return live?.metadata.annotations?.[GUARD_IMAGE_ANNOTATION];
 }
 
 /** What a live Deployment records of its pod template. */

@@ -96,6 +96,7 @@ export interface ServerWorld {
   readonly index: number;
   readonly deployment?: Deployment | undefined;
   readonly service?: Service | undefined;
+  /** The claim that it mounts: its own, or that of all servers. */
   readonly claim?: PersistentVolumeClaim | undefined;
   /** The server's own pods, and whatever other pod with its labels mounts its volume. */
   readonly pods: readonly Pod[];
@@ -149,12 +150,24 @@ export interface World {
   readonly gatewayRole?: Role | undefined;
   readonly gatewayRoleBinding?: RoleBinding | undefined;
   readonly cleanup: CleanupWorld;
+  /** What only tenants have whose servers share a volume. */
+  readonly shared?: SharedWorld | undefined;
   readonly tokenSecret: SecretRead;
   readonly bindingSecret: SecretRead;
   /** The Secret that `spec.model` refers to; undefined if it refers to none. */
   readonly modelSecret?: SecretRead | undefined;
   /** The Secrets and ConfigMaps that the pods read (decisions/pod-inputs.ts); undefined if there are none. */
   readonly podInputs?: ReadonlyMap<string, PodInputRead> | undefined;
+}
+
+/** What exists for the servers that share a volume. */
+export interface SharedWorld {
+  /** The claim of the volume. */
+  readonly claim?: PersistentVolumeClaim | undefined;
+  /** The keys that guards verify grants with, as they are in the cluster. */
+  readonly guardConfigMap?: ConfigMap | undefined;
+  /** The same, as they should be: as PEM. Undefined: the operator does not know them yet. */
+  readonly publicKeys?: string | undefined;
 }
 
 /** The observed state of one server. */
@@ -194,7 +207,7 @@ export interface CleanupScope {
   readonly servers: readonly number[];
   /** Indexes of the servers whose volumes are mounted. */
   readonly volumes: readonly number[];
-  readonly reason: 'ThroughServers' | 'OnVolumes' | 'ServersStopping' | 'NoVolumes';
+  readonly reason: 'ThroughServers' | 'ThroughOneServer' | 'OnVolumes' | 'ServersStopping' | 'NoVolumes';
   readonly message: string;
 }
 
@@ -203,6 +216,8 @@ export interface ServerImage {
   readonly image: string;
   /** Whether it is the operator's default image, of this operator version or of the one that started the server. */
   readonly isDefault: boolean;
+  /** The image of the guard in front of it: the operator's own, of this version or of the one that started the server. Undefined: it has none. */
+  readonly guard?: string | undefined;
 }
 
 /** The last restart of an unresponsive server. */

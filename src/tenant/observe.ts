@@ -36,7 +36,11 @@ export function observeServer({ tenant, server, running, health, remembered, now
   const pod = servingPod(server);
   const podReady = pod !== undefined && isReady(pod);
   const lost = podReady ? undefined : lostNodeCause(server.pods, name, now);
-  const cause = lost ?? (running ? (causeOf(server, name, pod, now) ?? writeErrorCause(health, name)) : undefined);
+  const cause =
+    lost ??
+    (running
+      ? (causeOf(server, name, pod, now) ?? writeErrorCause(health, name, server.claim?.metadata.name))
+      : undefined);
   const known =
     podReady && (remembered?.state === 'Healthy' || remembered?.state === 'Unhealthy') ? remembered : undefined;
   const responds = health.state === 'Healthy' || known?.state === 'Healthy';
@@ -56,9 +60,9 @@ export function observeServer({ tenant, server, running, health, remembered, now
 }
 
 function causeOf(server: ServerWorld, name: string, pod: Pod | undefined, now: number): TenantCause | undefined {
-  const { deployment, warning } = server;
+  const { deployment, warning, claim } = server;
   if (previousPod(server) !== undefined) return undefined;
-  if (pod !== undefined) return podCause(pod, name, { warning, now });
+  if (pod !== undefined) return podCause(pod, name, { warning, claim: claim?.metadata.name, now });
   const failure = deployment?.status?.conditions?.find(({ type }) => type === 'ReplicaFailure');
   return failure?.status === 'True' ? refusalOfMessage(failure.message ?? '', `Pod of server ${name}`) : undefined;
 }

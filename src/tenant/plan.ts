@@ -6,7 +6,7 @@ import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
 import type { Deployment } from '../kube/types/builtins.ts';
 import { isOfPreviousTenant, serverName, sweepName } from '../resources/names.ts';
-import { isStopped, isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
+import { isSharedStorage, isStopped, isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
 import { POD_TEMPLATES, type PodTemplates } from './builders/pod-template/template.ts';
 import { clientAccess, type ClientAccess } from './client-access.ts';
 import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
@@ -19,6 +19,8 @@ import { podInputs, podSecrets } from './decisions/pod-inputs.ts';
 import { lookAlikeCause } from './decisions/pod-ownership.ts';
 import type { PendingRollout } from './decisions/pending-rollout.ts';
 import { PAUSED_TENANT, type RolloutBudget } from './decisions/rollout-budget.ts';
+import { sharedStorage } from './decisions/shared-storage.ts';
+import { volumeServer, type VolumeServer } from './decisions/volume-server.ts';
 import { isRolloutComplete, replicasOf } from './deployments.ts';
 import type { OperatorFacts, ServerObservation, ServerWorld, TenantCause, VolumeFacts, Wait, World } from './model.ts';
 import { type DrainReports, drainTimeoutMs, leavingDrains, type PlannedDrain, planDrains } from './drain-plan.ts';
@@ -48,6 +50,8 @@ export interface Plan {
   readonly drains?: ReadonlyMap<number, PlannedDrain>;
   /** The epoch of the last drain; undefined: there was none. */
   readonly drainEpoch?: number | undefined;
+  /** Through which server the operator works on the volume that all share; undefined: each has its own. */
+  readonly volumeServer?: VolumeServer | undefined;
   /** Ended pods of servers to delete. */
   readonly endedPods: readonly EndedPod[];
   /** One for each volume that has a sweep requested, running or to be requested. */
@@ -116,6 +120,13 @@ export function decide(input: PlanInput): Plan {
     tolerations: tenant.spec.server.tolerations,
     current: world.disruptionBudget?.spec?.maxUnavailable,
   });
+  const shared =
+    world.shared &&
+    sharedStorage({
+      claim: world.shared.claim,
+      hasImage: facts.operatorImage !== undefined,
+      hasKeys: (world.shared.publicKeys ?? world.shared.guardConfigMap) !== undefined,
+    });
   const drafts = [...observed].map(([index, observation]) =>
     planServer({
       tenant: podTenant,
@@ -124,6 +135,7 @@ export function decide(input: PlanInput): Plan {
       observed: observation,
       cleanupPods: world.cleanup.pods,
       jobs: world.cleanup.jobs,
+      sharedStorage: shared,
       credentialsHash: hash,
       wouldWrite,
       wasApplied,
@@ -142,6 +154,11 @@ export function decide(input: PlanInput): Plan {
   const drainInput = { tenant, servers: next, surplus, reports, budget, refused: input.refused ?? new Set(), now };
   const drained = isTenantPaused(tenant) ? leavingDrains(drainInput) : planDrains(drainInput);
   const { servers, drains } = drained;
+  const works = volumeServer({
+    servers: [...observed.values()],
+    draining: new Set([...drains].flatMap(([index, { end }]) => (end === undefined ? [index] : []))),
+    last: tenant.status?.volumeServer,
+  });
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
   // The servers that run keep what they started with, and serve.
   const isBesideServers = [...observed.values()].every(({ ready }) => ready);
@@ -171,6 +188,7 @@ export function decide(input: PlanInput): Plan {
     surplus,
     drains,
     drainEpoch: drained.epoch,
+    ...(shared && { volumeServer: works }),
     endedPods: servers.flatMap(({ name, live }) => endedPods(live, name, !isStopped(tenant))),
     sweeps,
     causes: [
@@ -219,7 +237,9 @@ function sweepDecisions({ world, facts, volumes, now }: PlanInput): SweepDecisio
   const { jobs, pods } = world.cleanup;
   const { tenant, servers } = world;
   const canSweep = facts.operatorImage !== undefined;
-  return [...servers.values()].flatMap((server) => {
+  // Of a volume that servers share one Job sweeps at a time, which has the name of the first server's.
+  const swept = isSharedStorage(tenant) ? [{ index: 0, claim: world.shared?.claim, pods: [] }] : [...servers.values()];
+  return swept.flatMap((server) => {
     const name = sweepName(tenant.metadata.name, server.index);
     const job = jobs.find(({ metadata }) => metadata.name === name);
     const volume = volumes.get(server.index) ?? {};

@@ -6,6 +6,7 @@ import type { Clock, Random } from '../kube/clock/clock.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/runtime/controller.ts';
 import type { EventRecorder } from '../kube/runtime/events.ts';
 import { isConflict, isForbidden, toError } from '../kube/types/errors.ts';
+import type { Keys } from '../kube/types/keys.ts';
 import { OwnerGoneError } from '../kube/types/owner.ts';
 import { nameOf, type NamespacedName } from '../kube/types/types.ts';
 import type { Applier } from '../kube/write/apply.ts';
@@ -67,6 +68,8 @@ export interface TenantReconcilerOptions {
   readonly metrics: TenantMetrics;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: OperatorFacts;
+  /** Those that sign grants; undefined: there is no gateway. */
+  readonly grantKeys?: Keys | undefined;
   readonly clock: Clock;
   readonly random: Random;
   /** Cryptographically secure. */
@@ -161,11 +164,12 @@ export class TenantReconciler implements Reconciler {
       if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
       if (outcome === 'Deleted') return {};
       budget.written(world.servers, outcome.servers);
-      const batchMs = await executeRuns({ ...this.#options, ...context }, world, observation.runs);
+      const batchMs = await executeRuns({ ...this.#options, ...context }, world, observation.runs, plan.volumeServer);
       const refused = this.#planner.recordRefused(world, plan, outcome);
       const reported = { ...plan, drains: withoutServers(plan.drains, refused) };
-      const dueInMs = await this.#report(tenant, this.#fallAsleep(observation, outcome), reported, outcome, context);
-      return { requeueAfterMs: Math.min(pollMs, dueInMs, sleepMs, budget.dueInMs ?? pollMs, batchMs ?? pollMs) };
+      const after = this.#fallAsleep(observation, outcome);
+      const dueInMs = await this.#report(tenant, after, { ...reported, batchMs }, outcome, context);
+      return { requeueAfterMs: Math.min(pollMs, dueInMs, sleepMs, budget.dueInMs ?? pollMs) };
     } finally {
       budget.close(pending);
     }
@@ -242,7 +246,7 @@ export class TenantReconciler implements Reconciler {
   async #report(
     before: CopilotTenant,
     observation: Observation,
-    plan: Plan,
+    plan: Plan & { readonly batchMs?: number | undefined },
     outcome: Outcome,
     context: ReconcileContext,
   ): Promise<number> {
@@ -282,6 +286,7 @@ export class TenantReconciler implements Reconciler {
     const waits = plan.rolling || plan.waits.length > 0 || outcome.waits.length > 0;
     const dues = [
       plan.dueInMs,
+      plan.batchMs,
       waits ? WAIT_POLL_MS : undefined,
       outcome.retryAfterMs,
       cleanup.dueInMs,

@@ -4,7 +4,7 @@ import { durationMs } from '../api/duration.ts';
 import type { Deployment, Pod } from '../kube/types/builtins.ts';
 import { msLeft, timestamp } from '../kube/types/time.ts';
 import { differences } from '../kube/write/diff.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
+import { isSharedStorage, type CopilotTenant } from '../resources/tenant.ts';
 import { ipFamilyOf } from './builders/pod-template/listen-address.ts';
 import type { PodTemplates } from './builders/pod-template/template.ts';
 import { recycleDecision, type RecycleDecision } from './decisions/recycle.ts';
@@ -14,6 +14,7 @@ import { serverImage } from './decisions/server-image.ts';
 import { isDown } from './decisions/server-down.ts';
 import { templateRevision } from './decisions/template-revision.ts';
 import {
+  guardImageOf,
   isObserved,
   isRolloutComplete,
   recordedTemplateOf,
@@ -208,7 +209,9 @@ export function serverVersions(
   const ipFamily = ipFamilyOf(service, live);
   const template = new ServerTemplate({ tenant, index, credentialsHash, ipFamily, templates });
   const { image } = tenant.spec.server;
-  const desired = { image, default: facts.serverImage };
+  // Where the operator does not know its image any more, the guard of a server that has one stays.
+  const guard = isSharedStorage(tenant) ? (facts.operatorImage ?? guardImageOf(live)) : undefined;
+  const desired = { image, default: facts.serverImage, guard };
   const current = { revision: templates.current, image: serverImage(desired, undefined) };
   const input = { current: templates.current, paused };
   if (live === undefined) {

@@ -2,14 +2,15 @@
 import { ReconcilingReason } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
 import type { Deployment, Job, PersistentVolumeClaim, Pod, ReplicaSet } from '../kube/types/builtins.ts';
-import { isOfPreviousTenant, serverName, serverPods } from '../resources/names.ts';
-import { isStopped, type CopilotTenant } from '../resources/tenant.ts';
+import { claimName, isOfPreviousTenant, serverName, serverPods } from '../resources/names.ts';
+import { isSharedStorage, isStopped, type CopilotTenant } from '../resources/tenant.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
 import { acceptedLosses, dataLoss } from './decisions/data-loss.ts';
 import { deploymentPaused } from './decisions/deployment-paused.ts';
 import { deletedDeployment, leftPods, type LeftPods } from './decisions/left-pods.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { waitForPreviousPod } from './decisions/previous-pod.ts';
+import type { SharedStorageDecision } from './decisions/shared-storage.ts';
 import { templateRevision } from './decisions/template-revision.ts';
 import { volumeAdoption, type VolumeAdoption } from './decisions/volume-adoption.ts';
 import { volumeJobsDecision, type VolumeJobsDecision } from './decisions/volume-jobs.ts';
@@ -40,6 +41,8 @@ export interface ServerPlanInput extends RunningInput {
   readonly cleanupPods: readonly Pod[];
   /** All Jobs of the tenant. */
   readonly jobs: readonly Job[];
+  /** What keeps servers that share a volume from starting, and what is wrong with it. */
+  readonly sharedStorage?: SharedStorageDecision | undefined;
   /** Hash of what the pod reads from Secrets; absent if these cannot be used, and then no pod may start. */
   readonly credentialsHash: string | undefined;
 }
@@ -59,31 +62,49 @@ export function planServer(input: ServerPlanInput): ServerPlan {
   const usesClaim = claimWait === undefined && loss === undefined;
   const claim = usesClaim ? persistentVolumeClaim(tenant, index, live.claim) : undefined;
   const left = live.deployment === undefined ? leftPodsOf(tenant, live) : undefined;
-  const cause = loss ?? deploymentPaused(live.deployment) ?? (left?.action === 'refuse' ? left.cause : undefined);
-  const adoptedVolume = volumeAdoption(tenant, name, live.claim, recordedVolumeUID(tenant, name));
+  const cause =
+    loss ??
+    input.sharedStorage?.cause ??
+    deploymentPaused(live.deployment) ??
+    (left?.action === 'refuse' ? left.cause : undefined);
+  const adoptedVolume = adoptionOf(tenant, name, live);
   const withClaim = { ...base, claim, cause, wait: claimWait, adoptedVolume };
   // One that drains stops when it has drained: drain-plan.ts holds that back.
   if (isStopped(tenant) || tenant.status?.hibernation?.phase === 'Draining') {
     return { ...withClaim, deployment: stoppedDeployment(input) };
   }
   if (!usesClaim || credentialsHash === undefined || left?.action === 'refuse') return withClaim;
+  // One that runs goes on with what it has.
+  if (input.sharedStorage?.mayStart === false && replicasOf(live.deployment) === 0) {
+    return { ...withClaim, wait: input.sharedStorage.wait };
+  }
   if (left?.action === 'adopt') return { ...withClaim, ...planTakeover(input, credentialsHash, left.replicaSet) };
-  const volumeJobs = volumeJobsOf(name, input);
+  const volumeJobs = volumeJobsOf(input);
   const { withdrawn } = volumeJobs;
   const blocker =
     left?.action === 'wait' ? `its previous pod ${left.pod} has stopped` : (awaitedStop(live) ?? volumeJobs.message);
   if (blocker !== undefined) {
-    const message = `Server ${name} waits until ${blocker}: only one pod may write to its volume.`;
+    const why = isSharedStorage(tenant)
+      ? 'nothing may be deleted from the volume beside a server'
+      : 'only one pod may write to its volume';
+    const message = `Server ${name} waits until ${blocker}: ${why}.`;
     return { ...withClaim, withdrawn, wait: { reason: ReconcilingReason.ServersStarting, message } };
   }
   return { ...withClaim, withdrawn, wait: waitForPreviousPod(live, name), ...planRunning(input, credentialsHash) };
 }
 
 // A server that runs restarts its container without the operator, so only a start from zero replicas can wait.
-function volumeJobsOf(server: string, { live, observed, jobs, cleanupPods }: ServerPlanInput): VolumeJobsDecision {
-  const running = observed.state === 'Failed' ? 'Failed' : 'Running';
+function volumeJobsOf({ tenant, live, observed, jobs, cleanupPods }: ServerPlanInput): VolumeJobsDecision {
+  // Beside a failed server of several on one volume others run, and a Job would not be alone.
+  const running = observed.state === 'Failed' && !isSharedStorage(tenant) ? 'Failed' : 'Running';
   const state = replicasOf(live.deployment) > 0 ? running : 'Stopped';
-  return volumeJobsDecision({ server, state, jobs, pods: cleanupPods });
+  return volumeJobsDecision({ volume: claimName(tenant, live.index), state, jobs, pods: cleanupPods });
+}
+
+/** Of a volume that servers share it is reported by the first one. */
+function adoptionOf(tenant: CopilotTenant, server: string, { index, claim }: ServerWorld): VolumeAdoption | undefined {
+  if (isSharedStorage(tenant) && index > 0) return undefined;
+  return volumeAdoption(tenant, server, claim, recordedVolumeUID(tenant, server));
 }
 
 // The server was scaled down with its volume and is desired again before the volume was deleted: that is no data loss.
@@ -95,18 +116,22 @@ function terminatingClaimWait(
   const recorded = recordedVolumeUID(tenant, server);
   const deleted = claim?.metadata.deletionTimestamp !== undefined && claim.metadata.uid !== recorded;
   if (!deleted || live !== undefined) return undefined;
-  const message = `Waiting for PersistentVolumeClaim ${server} to be deleted; server ${server} then starts with a new one.`;
+  const name = claim?.metadata.name ?? server;
+  const message = `Waiting for PersistentVolumeClaim ${name} to be deleted; server ${server} then starts with a new one.`;
   return { reason: ReconcilingReason.WaitingForDeletion, message };
 }
 
-function recordedVolumeUID({ status }: CopilotTenant, server: string): string | undefined {
-  return status?.servers?.find(({ name }) => name === server)?.volumeUID;
+// A server that was just added has recorded nothing of the volume that it shares.
+function recordedVolumeUID(tenant: CopilotTenant, server: string): string | undefined {
+  const recorded = tenant.status?.servers?.filter(({ volumeUID }) => volumeUID !== undefined) ?? [];
+  return (isSharedStorage(tenant) ? recorded[0] : recorded.find(({ name }) => name === server))?.volumeUID;
 }
 
 function dataLossOf(tenant: CopilotTenant, server: string, live: ServerWorld): TenantCause | undefined {
   return dataLoss({
     tenant: tenant.metadata.name,
     server,
+    ...(isSharedStorage(tenant) && { shared: claimName(tenant, live.index) }),
     live: live.claim,
     recordedUID: recordedVolumeUID(tenant, server),
     accepted: acceptedLosses(tenant.metadata.annotations?.[Annotation.acceptDataLoss]),

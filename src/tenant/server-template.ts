@@ -51,7 +51,7 @@ export class ServerTemplate {
 
   /** Whether a change from one version to the other replaces the pod. */
   differ(a: ServerVersion, b: ServerVersion): boolean {
-    if (a.revision === b.revision && a.image.image === b.image.image) return false;
+    if (a.revision === b.revision && isSameImage(a.image, b.image)) return false;
     const { tenant, index, templates } = this.#input;
     const [one, other] = [a, b].map((version) =>
       templates.render(tenant, index, { ...this.#input, image: version.image }, version.revision),
@@ -75,6 +75,10 @@ export class ServerTemplate {
     const differs = differences(same, live).some(({ path }) => path.startsWith('spec.template'));
     return differs && !wasApplied(same, live);
   }
+}
+
+function isSameImage(a: ServerImage, b: ServerImage): boolean {
+  return a.image === b.image && a.guard === b.guard;
 }
 
 /** Whether exactly this was applied to the live Deployment last, whatever it has become since. */

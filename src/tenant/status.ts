@@ -83,6 +83,7 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
       .map(([key, value]) => `${key}=${value}`)
       .join(','),
     servers,
+    ...(plan.volumeServer?.server && { volumeServer: plan.volumeServer.server.name }),
     ...(plan.drainEpoch !== undefined && { drainEpoch: plan.drainEpoch }),
     ...(tenant.status?.hibernation && { hibernation: tenant.status.hibernation }),
     ...sessions.fields,
@@ -159,7 +160,7 @@ function conditions(
     [ConditionType.Stalled, stalledVerdict(found)],
     [ConditionType.Healthy, healthy],
     [ConditionType.ModelConfigured, modelVerdict(plan.model)],
-    [ConditionType.CleanupHealthy, cleanupVerdict(tenant, lastCleanup, blockedCleanup)],
+    [ConditionType.CleanupHealthy, cleanupVerdict(tenant, lastCleanup, blockedCleanup, plan.volumeServer)],
     [
       ConditionType.StoragePressure,
       sessions.pressure ?? findCondition(tenant.status?.conditions, ConditionType.StoragePressure),

@@ -3,7 +3,7 @@ import { durationMs } from '../api/duration.ts';
 import { SERVER_PORT } from '../api/names.ts';
 import { keyOf, type NamespacedName } from '../kube/types/types.ts';
 import { serverName, tenantOfServer } from '../resources/names.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
+import { isSharedStorage, type CopilotTenant } from '../resources/tenant.ts';
 import type { ServerRegistry } from '../servers/registry.ts';
 import type { HealthSettings } from '../servers/server.ts';
 import type { ServerWorld } from './model.ts';
@@ -76,6 +76,7 @@ export class Targets {
         token: this.#tokenOf(tenant, server.index, token, startedAt),
         podUID: pod?.metadata.uid ?? '',
         startedAt,
+        ...(isSharedStorage(tenant) && { guardOf: keyOf(tenant) }),
         health,
       });
     }

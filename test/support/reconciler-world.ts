@@ -14,6 +14,7 @@ import type { InformerLike, InformerOptions } from '../../src/kube/cache/informe
 import type { Manager } from '../../src/kube/runtime/manager.ts';
 import { Metrics } from '../../src/kube/runtime/metrics.ts';
 import { ignoreNotFound } from '../../src/kube/types/not-found.ts';
+import type { Keys } from '../../src/kube/types/keys.ts';
 import type { ResourceType } from '../../src/kube/types/resource.ts';
 import { stripServerFields } from '../../src/kube/cache/store.ts';
 import { controllerRef } from '../../src/kube/types/owner.ts';
@@ -75,6 +76,8 @@ export type OperatorFlags = Partial<OperatorFacts> & {
   readonly nodes?: NodeSource;
   /** Which sleeping tenants clients wait for. */
   readonly wakes?: Wakes;
+  /** Those that sign grants. */
+  readonly grantKeys?: Keys;
 };
 
 type Selection = Pick<InformerOptions<KubeObject>, 'labelSelector' | 'transform' | 'indexers'>;
@@ -126,7 +129,7 @@ export class ReconcilerWorld {
   private constructor(
     namespace: string,
     client: Client,
-    { maxConcurrentRollouts = 2, clients, drains, nodes, wakes, ...facts }: OperatorFlags,
+    { maxConcurrentRollouts = 2, clients, drains, nodes, wakes, grantKeys, ...facts }: OperatorFlags,
   ) {
     this.namespace = namespace;
     this.client = client;
@@ -151,6 +154,7 @@ export class ReconcilerWorld {
       drains,
       wakes,
       nodes,
+      grantKeys,
       tenantMetrics: {
         restarted: () => void this.counted.push('restarted'),
         woke: (result) => void this.counted.push(`wake ${result}`),

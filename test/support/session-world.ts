@@ -238,8 +238,8 @@ export class SessionWorld {
     return this.client.patch(type, this.ref(name), patch, { contentType, fieldManager: 'somebody', subresource });
   }
 
-  /** The volume of a server. */
-  async createClaim(index = 0): Promise<void> {
+  /** The volume of a server, or of all. */
+  async createClaim(index: number | 'shared' = 0): Promise<void> {
     await this.client.create(PersistentVolumeClaim, {
       apiVersion: 'v1',
       kind: 'PersistentVolumeClaim',

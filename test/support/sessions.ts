@@ -38,6 +38,7 @@ export function serverView(index = 0, seen: Partial<ServerView> = {}): ServerVie
     index,
     name: `acme-${index}`,
     key: `team/acme-${index}`,
+    volume: { claim: `acme-${index}`, index },
     runState: 'Expected',
     surplus: false,
     answer: answerOf(CREATED),

@@ -74,6 +74,12 @@ export function sampleTenant(
   };
 }
 
+/** The spec of a tenant whose servers share a volume. */
+export const SHARED_STORAGE = {
+  topology: 'SharedStorage',
+  storage: { accessMode: 'ReadWriteMany' },
+} as const satisfies CopilotTenantSpecInput;
+
 /** Only the tenant and the Secret of its token. */
 export function emptyWorld(tenant: CopilotTenant, found: Partial<World> = {}): World {
   return {

@@ -8,7 +8,7 @@ import { StatusError, TransportError } from '../../kube/types/errors.ts';
 import { ignoreNotFound } from '../../kube/types/not-found.ts';
 import { serverName } from '../../resources/names.ts';
 import { SERVER_CONTAINER } from '../../resources/pod.ts';
-import { CopilotTenant } from '../../resources/tenant.ts';
+import { CopilotTenant, isSharedStorage } from '../../resources/tenant.ts';
 import { aciGroup } from './aci-group.ts';
 import { aciText } from './aci-text.ts';
 import type { ExportOptions } from './options.ts';
@@ -36,6 +36,11 @@ async function exported(client: Client, { namespace, tenant: name, server, image
   const key = `${namespace}/${name}`;
   const tenant = await ignoreNotFound(client.get(CopilotTenant, { namespace, name }));
   if (tenant === undefined) throw new NotExportedError(`there is no CopilotTenant ${key}`);
+  if (isSharedStorage(tenant)) {
+    throw new NotExportedError(
+      `the servers of CopilotTenant ${key} share a volume (spec.topology SharedStorage), and a container group elsewhere has no guard in front of its server`,
+    );
+  }
   const { replicas } = tenant.spec;
   if (server >= Math.max(replicas, 1)) {
     throw new NotExportedError(`--server=${server}: CopilotTenant ${key} has ${replicas} servers, from 0 on`);

@@ -27,6 +27,8 @@ import { ApiReviews } from '../../gateway/admission/reviews.ts';
 import { OPERATOR_AUDIENCE } from '../../resources/operator-internal.ts';
 import { GRANT_KEYS, PEER_KEYS, STAMP_KEYS } from '../../resources/key-secret.ts';
 import { KeySecrets } from './key-secrets.ts';
+import { GuardClient } from '../../resources/guard-client.ts';
+import { isPodGone } from '../../resources/pod-gone.ts';
 import { SESSION_INDEXERS } from '../../resources/session-index.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
@@ -152,15 +154,19 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
   const servers = new ServerRegistry({ clock, random });
   const pinger = new Pinger({ servers, log, observe: (_key, result, ms) => product.pinged(result, ms) });
   const labelKeys = Object.values(StoredLabel);
+  const keys = addKeySecrets(manager, options, namespace);
+  const grantKeys = keys.keysOf(GRANT_KEYS);
+  const guards = new GuardClient({ keys: grantKeys, clock, isGone: (holder) => isPodGone(client, holder) });
   const survey = new Survey({
     servers,
     log,
     labelKeys,
     observePoll: (ms) => product.surveyed(ms),
     writeGate: elector?.writeGate,
+    grant: (server, { guardOf: tenant, key, podUID }, session, call) =>
+      guards.grant(server, { tenant, server: key, podUID, ...session }, call),
   });
   const tenants = manager.informer(CopilotTenant, { indexers: { [WAKING_INDEX]: wakingKeys } });
-  const keys = addKeySecrets(manager, options, namespace);
   const wakes = addWakes(manager, options, namespace, keys, () =>
     tenants.store
       .byIndex(WAKING_INDEX, WAKING_INDEX)
@@ -181,6 +187,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     wakes,
     recorder,
     facts: { serverImage, operatorImage, namespace, clusterCIDRs, clusterDNS, requireSecretLabel, gateway },
+    grantKeys,
     concurrency,
     maxConcurrentRollouts,
     randomBytes,
@@ -225,7 +232,14 @@ function watchedNodes(manager: Manager): WatchedNodes {
 /** Has the Secrets made that a gateway needs, where there is one. */
 function addKeySecrets(manager: Manager, options: OperatorOptions, namespace: string): KeySecrets {
   const { client, log } = manager;
-  const keys = new KeySecrets({ client, clock, log, namespace, randomBytes, secrets: [STAMP_KEYS, PEER_KEYS, GRANT_KEYS] });
+  const keys = new KeySecrets({
+    client,
+    clock,
+    log,
+    namespace,
+    randomBytes,
+    secrets: [STAMP_KEYS, PEER_KEYS, GRANT_KEYS],
+  });
   const needed = options.gateway ?? options.gatewayInternal ?? options.wakes;
   if (needed !== undefined) manager.addRunnable(keys);
   return keys;

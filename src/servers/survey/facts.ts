@@ -24,6 +24,25 @@ export function summaryOf(sessions: readonly SessionFacts[], at: number): Server
   return { at, sessions: byId, active, loaded, totalBytes };
 }
 
+const RANK = { Unloaded: 0, Loaded: 1, Active: 2 } as const;
+
+/**
+ * The sessions of servers that share a volume, each once: with the highest activity that one of them reports, because each judges by the
+ * same journal and by its own start. Undefined: none answers.
+ */
+export function mergedSessions(answers: readonly ServerSessions[]): ServerSessions | undefined {
+  const [first, ...others] = answers;
+  if (first === undefined || others.length === 0) return first;
+  const merged = new Map(first.sessions);
+  for (const { sessions } of others) {
+    for (const [id, facts] of sessions) {
+      const before = merged.get(id);
+      if (before === undefined || RANK[facts.activity] > RANK[before.activity]) merged.set(id, facts);
+    }
+  }
+  return summaryOf([...merged.values()], Math.max(...answers.map(({ at }) => at)));
+}
+
 /** Of two flat objects; undefined is only the same as undefined. */
 function sameEntries(a: object | undefined, b: object | undefined): boolean {
   if (a === b || a === undefined || b === undefined) return a === b;

@@ -39,6 +39,18 @@ export interface Limitation {
   readonly code: number;
 }
 
+/** A session was not touched, because another server has it and may write it. */
+export class HeldElsewhereError extends Error {
+  override readonly name = 'HeldElsewhereError';
+  /** Key of that server. */
+  readonly holder: string;
+
+  constructor(holder: string, sessionId: string) {
+    super(`session ${sessionId} is on server ${holder}, which has not closed it`);
+    this.holder = holder;
+  }
+}
+
 /** Since when a session is not used. */
 export interface Disuse {
   /** Its `modifiedTime` as it was observed, ms since the epoch; undefined: there was no such session. */
@@ -49,7 +61,8 @@ export interface Disuse {
 
 /**
  * Where controllers read sessions, and how they act on them. Operations reject if the server is not connected, and those that change a
- * session also while this process may not write: another may lead by then.
+ * session also while this process may not write: another may lead by then. Of a server with a guard, what closes or deletes a session
+ * rejects with HeldElsewhereError while another server has it.
  */
 export interface SessionSource {
   /**
@@ -71,7 +84,8 @@ export interface SessionSource {
   onChange(fn: (key: string, sessionIds: readonly string[]) => void): void;
   /**
    * Stores `labels` beside the session's data. Resolves to false if the session is not loaded, because its server can store
-   * them only while it is. It resets the session's idle clock.
+   * them only while it is, and if the server has a guard: then the gateway alone may write sessions that are loaded. It resets the
+   * session's idle clock.
    */
   label(key: string, sessionId: string, labels: Readonly<Record<string, string>>): Promise<boolean>;
   /**

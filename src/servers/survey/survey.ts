@@ -4,7 +4,7 @@ import { UnreachableError, type ClientMetadata, type Deletion, type SessionActiv
 import type { ServerRegistry } from '../registry.ts';
 import type { Server, ServerUpdate } from '../server.ts';
 import type { Disuse, Limitation, ServerSessions, SessionSource } from './sessions.ts';
-import { SurveyedServer, type SurveyContext } from './surveyed-server.ts';
+import { type ObtainGrant, SurveyedServer, type SurveyContext } from './surveyed-server.ts';
 
 export interface SurveyOptions {
   /** The servers to poll. */
@@ -16,6 +16,8 @@ export interface SurveyOptions {
   readonly observePoll?: (ms: number) => void;
   /** Called before everything that changes a session; what it throws refuses it (the write gate of leader election). Default: none. */
   readonly writeGate?: (() => void) | undefined;
+  /** For servers that have a guard; default: their sessions are not ended. */
+  readonly grant?: ObtainGrant | undefined;
 }
 
 /** The number of sessions on all servers, each counted once. */
@@ -45,12 +47,14 @@ export class Survey implements SessionSource {
   readonly #watched = new Map<string, Set<string>>();
   readonly #listeners: ((key: string, sessionIds: readonly string[]) => void)[] = [];
 
-  constructor({ servers, log, labelKeys, observePoll = () => undefined, writeGate = () => undefined }: SurveyOptions) {
+  constructor(options: SurveyOptions) {
+    const { servers, log, labelKeys, grant, observePoll = () => undefined, writeGate = () => undefined } = options;
     this.#log = log;
     this.#registry = servers;
     this.#context = {
       ...servers.context,
       labelKeys,
+      grant,
       writeGate,
       minGapMs: () => Math.max(MIN_GAP_MS, this.#surveyed.size / HINTED_POLLS_PER_MS),
       onChange: (key, sessionIds) => this.#notify(key, sessionIds),

@@ -16,6 +16,7 @@ import {
   type CallOptions,
   type ClientMetadata,
   type Deletion,
+  type Requester,
   type SessionActivity,
 } from '../../copilot/index.ts';
 import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection-share.ts';
@@ -25,11 +26,21 @@ import { Schedule } from '../schedule.ts';
 import type { Server, ServerUpdate } from '../server.ts';
 import { SessionCache } from './session-cache.ts';
 import { poll, type PollResult } from './poll.ts';
-import type { Disuse, Limitation, ServerSessions } from './sessions.ts';
+import { type Disuse, HeldElsewhereError, type Limitation, type ServerSessions } from './sessions.ts';
+
+/** Has the guard in front of a server grant a session, and returns the key of the server that has it, if it is another one. */
+export type ObtainGrant = (
+  client: Requester,
+  server: { readonly guardOf: string; readonly key: string; readonly podUID: string },
+  session: { readonly sessionId: string; readonly intent: 'close' | 'delete' },
+  options: CallOptions,
+) => Promise<{ readonly heldBy?: string | undefined }>;
 
 /** What the servers of one survey share. */
 export interface SurveyContext extends RegistryContext {
   readonly labelKeys: readonly string[];
+  /** Has the guard of a server grant what ends a session; undefined: servers with guards refuse that. */
+  readonly grant: ObtainGrant | undefined;
   /** Throws unless this process may change sessions now. */
   readonly writeGate: () => void;
   /** Least time between the starts of two polls of a server, in ms; a quarter of it while journals are left to be read. */
@@ -149,6 +160,8 @@ export class SurveyedServer {
   }
 
   async label(sessionId: string, labels: ClientMetadata): Promise<boolean> {
+    // A grant would take the session away from the gateway.
+    if (this.#isGuarded) return false;
     const stored = await updateClientMetadata(this.#clientForWrite(), sessionId, labels, CALL);
     if (stored) this.#cache.invalidateLabels();
     this.requestPoll();
@@ -164,6 +177,7 @@ export class SurveyedServer {
   }
 
   async close(sessionId: string): Promise<void> {
+    if (this.#isGuarded) await this.#obtainGrant(sessionId, 'close');
     await closeSession(this.#clientForWrite(), sessionId, CALL);
     this.requestPoll();
   }
@@ -178,10 +192,16 @@ export class SurveyedServer {
     if (now < expiresAt) return 'InUse';
     // Last, because this resets the idle clock of a loaded session.
     if ((await getActivity(connection, sessionId, CALL)) === 'Active') return 'InUse';
-    return this.delete(sessionId);
+    try {
+      return await this.delete(sessionId);
+    } catch (error) {
+      if (error instanceof HeldElsewhereError) return 'InUse';
+      throw error;
+    }
   }
 
   async delete(sessionId: string): Promise<Deletion> {
+    if (this.#isGuarded) await this.#obtainGrant(sessionId, 'delete');
     const connection = this.#clientForWrite();
     const started = this.#context.clock.monotonic();
     const deletion = await deleteSession(connection, sessionId, CALL);
@@ -198,6 +218,19 @@ export class SurveyedServer {
     this.#cache.remove(sessionId);
     if (this.#answer !== undefined) this.#publish(this.#answer.at);
     return deletion;
+  }
+
+  get #isGuarded(): boolean {
+    return this.#server.target.guardOf !== undefined;
+  }
+
+  /** Has the guard let this connection end the session. @throws HeldElsewhereError */
+  async #obtainGrant(sessionId: string, intent: 'close' | 'delete'): Promise<void> {
+    const { guardOf, key, podUID } = this.#server.target;
+    const { grant } = this.#context;
+    if (guardOf === undefined || grant === undefined) return;
+    const { heldBy } = await grant(this.#clientForWrite(), { guardOf, key, podUID }, { sessionId, intent }, CALL);
+    if (heldBy !== undefined) throw new HeldElsewhereError(heldBy, sessionId);
   }
 
   /** Stops polling. */

@@ -1,6 +1,6 @@
 /** Whether the state of a session can be observed now, and if not, why. */
 import { SessionReadyReason } from '../../api/session-conditions.ts';
-import { isAsleep, type CopilotTenant } from '../../resources/tenant.ts';
+import { isAsleep, isSharedStorage, type CopilotTenant } from '../../resources/tenant.ts';
 import { LIST_SESSIONS, limited } from './limitations.ts';
 import type { Located, ServerView, Unavailable } from '../model.ts';
 
@@ -33,7 +33,8 @@ export function unavailability({ tenant, servers, located, lastServer }: Availab
     };
   }
   if (located !== undefined) return undefined;
-  const last = servers.find((server) => server.name === lastServer);
+  // Any server of a shared volume has it.
+  const last = isSharedStorage(tenant) ? undefined : servers.find((server) => server.name === lastServer);
   if (last !== undefined) {
     if (last.answer !== undefined) return undefined;
     return (last.surplus ? undefined : limited(last, LIST_SESSIONS)) ?? serverUnavailable(tenant, last);

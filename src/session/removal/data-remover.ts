@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { RpcError } from '../../copilot/errors.ts';
 import type { SessionActivity } from '../../copilot/session.ts';
-import type { SessionSource } from '../../servers/survey/sessions.ts';
+import { HeldElsewhereError, type SessionSource } from '../../servers/survey/sessions.ts';
 import type { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import type { EventRecorder } from '../../kube/runtime/events.ts';
@@ -10,7 +10,7 @@ import type { ReadonlyStore } from '../../kube/cache/store.ts';
 import { fromKey, keyOf } from '../../kube/types/types.ts';
 import { serverName } from '../../resources/names.ts';
 import type { CopilotSession } from '../../resources/session.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { isSharedStorage, type CopilotTenant } from '../../resources/tenant.ts';
 import { volumeFate } from '../decisions/after-tenant.ts';
 import { onSeveralServers, onVolumeToo } from '../decisions/causes.ts';
 import { keptCopy } from '../decisions/kept-copy.ts';
@@ -24,10 +24,10 @@ import { sessionIdOf } from '../../resources/session-index.ts';
 import { isGivenUp, withTimeout } from '../../servers/call-timeout.ts';
 import type { JobProgress, RemovalJobs } from './removal-jobs.ts';
 import type { SweepRequester } from './sweep-requester.ts';
-import { copiesOf, hasVolume, removalTargets, serversOf } from '../servers.ts';
+import { copiesOf, distinctCopies, hasVolume, removalTargets, serversOf, sharedRemovalTargets } from '../servers.ts';
 import { EventReason } from '../transitions.ts';
 import type { SurveyWatches } from '../survey-watches.ts';
-import { EMPTY_REMOVAL, type Removal, type ServerView } from '../model.ts';
+import { EMPTY_REMOVAL, mergedRemoval, type Removal, type ServerView } from '../model.ts';
 
 export interface DataRemoverOptions {
   readonly source: Pick<
@@ -62,7 +62,9 @@ export class DataRemover {
   async remove(session: CopilotSession, tenant: CopilotTenant, attempt: Attempt): Promise<Removal> {
     const { watches } = this.#options;
     const { all, copies, servers } = this.#targets(session, tenant);
-    const kept = keptCopy(all, copies, session.status?.server, (server) => hasVolume(this.#options.claims, server));
+    const kept = isSharedStorage(tenant)
+      ? undefined
+      : keptCopy(all, copies, session.status?.server, (server) => hasVolume(this.#options.claims, server));
     if (kept !== undefined) {
       const cause = onVolumeToo(session, copies, kept);
       return { ...EMPTY_REMOVAL, pending: [cause.message], cause };
@@ -83,16 +85,13 @@ export class DataRemover {
     const removals = await Promise.all(
       servers.map((server) => this.#removeFrom(server, servers.length === 1, session, tenant, attempt)),
     );
-    return {
-      deleted: removals.some(({ deleted }) => deleted),
-      pending: removals.flatMap(({ pending }) => pending),
-      leftBehind: removals.flatMap(({ leftBehind }) => leftBehind),
-      unswept: removals.flatMap(({ unswept }) => unswept),
-      ownedByAnother: removals.some(({ ownedByAnother }) => ownedByAnother),
-      until: removals.find(({ until }) => until !== undefined)?.until,
-      refreshing: removals.some(({ refreshing }) => refreshing === true),
-      cause: removals.find(({ cause }) => cause !== undefined)?.cause,
-    };
+    // A server that has the session ends it itself; the guards say which one that is.
+    const holder = all.find(({ key, answer }) => answer !== undefined && key === removals[0]?.heldBy);
+    const done = holder === undefined ? removals : [await this.#removeFrom(holder, true, session, tenant, attempt)];
+    const removal = mergedRemoval(done);
+    // The others have listed it, too.
+    if (isSharedStorage(tenant) && removal.deleted) for (const { key } of all) this.#options.source.refresh(key);
+    return removal;
   }
 
   async #removeFrom(
@@ -103,7 +102,7 @@ export class DataRemover {
     { since, signal, log }: Attempt,
   ): Promise<Removal> {
     const { source } = this.#options;
-    const { name, key, answer } = server;
+    const { name, key, answer, volume } = server;
     const facts = answer?.sessions.get(sessionIdOf(session));
     if (
       answer !== undefined &&
@@ -130,7 +129,7 @@ export class DataRemover {
       return { ...EMPTY_REMOVAL, pending: [message] };
     }
     if (tenant.metadata.deletionTimestamp !== undefined) {
-      const claim = await this.#options.jobs.claim(session.metadata.namespace ?? '', name, signal);
+      const claim = await this.#options.jobs.claim(session.metadata.namespace ?? '', volume.claim, signal);
       // Nothing is left to do, nor to report as left behind.
       if (volumeFate(claim, tenant).reason === 'GoesWithVolume') return { ...EMPTY_REMOVAL, deleted: true };
     }
@@ -141,7 +140,7 @@ export class DataRemover {
       case 'job':
         // A Job on each of several volumes would remove every copy.
         return alone
-          ? onVolume(name, await this.#removeByJob(session, tenant, server.index, { since, signal }))
+          ? onVolume(volume.claim, await this.#removeByJob(session, tenant, volume.index, { since, signal }))
           : this.#notObserved(server, session, signal);
       case 'delete':
     }
@@ -150,6 +149,7 @@ export class DataRemover {
       deleted = await this.#deleteOn(server, alone, session, signal);
     } catch (error) {
       if (isGivenUp(error, signal)) throw error;
+      if (error instanceof HeldElsewhereError) return heldElsewhere(error);
       // Without the server's own text, which its agent may have written.
       log.warn({ err: error, server: name }, 'failed to delete a session');
       const message = error instanceof TurnRunsError ? error.message : `Server ${name} failed to delete the session.`;
@@ -161,7 +161,7 @@ export class DataRemover {
     } catch (error) {
       if (signal.aborted) throw error;
       log.warn({ err: error, server: name }, 'failed to request a sweep of the volume');
-      const message = `The empty lock file of the session is on PersistentVolumeClaim ${name}: requesting a sweep of it failed.`;
+      const message = `The empty lock file of the session is on PersistentVolumeClaim ${volume.claim}: requesting a sweep of it failed.`;
       return { ...EMPTY_REMOVAL, deleted, unswept: [message], cause: missingPermission(error) };
     }
   }
@@ -174,7 +174,7 @@ export class DataRemover {
   ): Promise<JobProgress> {
     const isOnVolume = (other: CopilotSession, of: CopilotTenant) => {
       const [server, ...more] = this.#targets(other, of).servers;
-      return server?.index === index && more.length === 0 && removalStep(server).action === 'job';
+      return server?.volume.index === index && more.length === 0 && removalStep(server).action === 'job';
     };
     return this.#options.jobs.ensure({ session, tenant, index, isOnVolume, ...attempt });
   }
@@ -186,15 +186,18 @@ export class DataRemover {
     const known = serversOf(tenant, source, lastServer);
     // A tenant without servers may have retained the volume of its first one, and the session may be on it.
     const all = known.length > 0 ? known : serversOf(tenant, source, serverName(tenant.metadata.name, 0));
-    const copies = copiesOf(all, sessionIdOf(session));
-    return { all, copies, servers: removalTargets(all, copies, lastServer) };
+    const copies = distinctCopies(tenant, copiesOf(all, sessionIdOf(session)), lastServer);
+    const servers = isSharedStorage(tenant)
+      ? sharedRemovalTargets(tenant, all, copies)
+      : removalTargets(all, copies, lastServer);
+    return { all, copies, servers };
   }
 
   /** Nothing is removed from the volume of one of several servers that may have a session which was never seen on any. */
   async #notObserved(server: ServerView, { status }: CopilotSession, signal: AbortSignal): Promise<Removal> {
     // Observed before, and on no server.
     if (status?.phase !== undefined || !(await this.#hasVolume(server, signal))) return EMPTY_REMOVAL;
-    const message = `The session was never observed: it may be on PersistentVolumeClaim ${server.name}, or on another one of the tenant.`;
+    const message = `The session was never observed: it may be on PersistentVolumeClaim ${server.volume.claim}, or on another one of the tenant.`;
     return { ...EMPTY_REMOVAL, leftBehind: [message] };
   }
 
@@ -202,7 +205,7 @@ export class DataRemover {
    * Whether the server has a volume that may have data. The API server is asked only for what the cache lacks, since many sessions may
    * wait for one server.
    */
-  async #hasVolume({ key, name }: ServerView, signal: AbortSignal): Promise<boolean> {
+  async #hasVolume({ key, volume: { claim: name } }: ServerView, signal: AbortSignal): Promise<boolean> {
     const { claims, jobs } = this.#options;
     const { namespace } = fromKey(key);
     const cached = claims.get({ namespace, name });
@@ -273,6 +276,12 @@ export class DataRemover {
 /** The turn of a session runs on, so the session is not deleted yet. The message is ours. */
 class TurnRunsError extends Error {
   override readonly name = 'TurnRunsError';
+}
+
+function heldElsewhere({ holder }: HeldElsewhereError): Removal {
+  const { name } = fromKey(holder);
+  const message = `Server ${name} has the session and has not closed it, so it is deleted through that server as soon as it answers, or elsewhere when its pod is gone.`;
+  return { ...EMPTY_REMOVAL, pending: [message], heldBy: holder };
 }
 
 function onVolume(name: string, progress: JobProgress): Removal {

@@ -1,7 +1,7 @@
 /** What is left of a deleted session whose tenant is gone: without its servers and its spec nothing can be removed. */
 import type { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
 import type { ReadonlyStore } from '../../kube/cache/store.ts';
-import { serverIndex } from '../../resources/names.ts';
+import { childName, serverIndex } from '../../resources/names.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import { volumeFate } from '../decisions/after-tenant.ts';
 import { EMPTY_REMOVAL, type Removal } from '../model.ts';
@@ -23,7 +23,9 @@ export async function dataWithoutTenant(
   // Observed before, and on no server.
   if (phase !== undefined && server === undefined) return EMPTY_REMOVAL;
   const tenant = session.spec.tenantRef.name;
-  const names = server === undefined ? volumesOf(claims, namespace, tenant) : [server];
+  // Whether its servers shared a volume is not known any more.
+  const shared = childName(tenant, 'shared');
+  const names = server === undefined ? volumesOf(claims, namespace, tenant) : [server, shared];
   const found = await Promise.all(names.map((name) => jobs.claim(namespace, name, signal)));
   const retained = found.flatMap((claim) =>
     claim !== undefined && volumeFate(claim, undefined).reason === 'Retained' ? [claim.metadata.name] : [],
@@ -37,5 +39,6 @@ export async function dataWithoutTenant(
 /** Names of the volume claims that a session which was never seen may be on. */
 function volumesOf(claims: ReadonlyStore<PersistentVolumeClaim>, namespace: string, tenant: string): string[] {
   const names = claims.list(namespace).map(({ metadata }) => metadata.name);
-  return names.filter((name) => serverIndex(tenant, name) !== undefined).toSorted();
+  const isVolume = (name: string) => serverIndex(tenant, name) !== undefined || name === childName(tenant, 'shared');
+  return names.filter(isVolume).toSorted();
 }

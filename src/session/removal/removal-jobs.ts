@@ -22,7 +22,7 @@ import { hasFinalizer } from '../../kube/write/finalizer.ts';
 import { serverMessage } from '../../kube/write/refusal.ts';
 import { type EventWarning, latestWarning, saysWhyNoPod } from '../../resources/event-warning.ts';
 import { jobEnd } from '../../resources/job.ts';
-import { removalName, serverName } from '../../resources/names.ts';
+import { claimName, removalName } from '../../resources/names.ts';
 import { missingPermission } from '../../resources/permission.ts';
 import { BY_ID, BY_TENANT, idKey, sessionIdOf, tenantKeyOf } from '../../resources/session-index.ts';
 import { holderOf } from '../../resources/session-holder.ts';
@@ -63,7 +63,7 @@ export interface RemovalJobsOptions {
 export interface RemovalRequest {
   readonly session: CopilotSession;
   readonly tenant: CopilotTenant;
-  /** Index of the server whose volume has the data. */
+  /** Index of the server whose volume has the data; 0 if all share it. */
   readonly index: number;
   /** When the deletion was first reconciled, ms. */
   readonly since: number;
@@ -107,7 +107,7 @@ export class RemovalJobs {
       return this.#makeRoom(request, job);
     }
     if (msLeft(since, GATHER_MS, clock.now()) > 0) return { ...waiting(name), refreshing: true };
-    const claim = await this.claim(namespace, serverName(tenant.metadata.name, index), signal);
+    const claim = await this.claim(namespace, claimName(tenant, index), signal);
     return claim === undefined ? { state: 'NoVolume' } : this.#create(request, name);
   }
 

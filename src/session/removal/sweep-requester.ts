@@ -41,9 +41,9 @@ export class SweepRequester {
     const { client, claims, jobs, clock } = this.#options;
     if (!deleted && !mayHaveLeftLock(session, server)) return;
     const { namespace } = fromKey(server.key);
-    const claim = claims.get({ namespace, name: server.name });
+    const claim = claims.get({ namespace, name: server.volume.claim });
     if (claim === undefined || claim.metadata.deletionTimestamp !== undefined) return;
-    const job = jobs.get({ namespace, name: sweepName(tenantOfServer(server.name), server.index) });
+    const job = jobs.get({ namespace, name: sweepName(tenantOfServer(server.name), server.volume.index) });
     const requested = sweepAt(claim);
     if (requested !== undefined && requested !== (job && sweepAt(job))) return;
     await ignoreNotFound(requestSweep(client, claim, clock.now() + SWEEP_DELAY_MS, signal));

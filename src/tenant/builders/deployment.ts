@@ -4,7 +4,13 @@ import { apiVersionOf } from '../../kube/types/resource.ts';
 import { digest } from '../../kube/write/hash.ts';
 import { serverName, serverPods } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { DEFAULT_IMAGE_ANNOTATION, FIRST_REVISION, RevisionAnnotation, ROLLOUT_ANNOTATION } from '../deployments.ts';
+import {
+  DEFAULT_IMAGE_ANNOTATION,
+  FIRST_REVISION,
+  GUARD_IMAGE_ANNOTATION,
+  RevisionAnnotation,
+  ROLLOUT_ANNOTATION,
+} from '../deployments.ts';
 import { serverMetadata } from './metadata.ts';
 import { POD_TEMPLATES, type PodTemplateFacts, type PodTemplates } from './pod-template/template.ts';
 
@@ -29,6 +35,7 @@ export function deployment(
   const { revision = templates.current } = facts;
   const annotations = {
     ...(facts.image.isDefault && { [DEFAULT_IMAGE_ANNOTATION]: facts.image.image }),
+    ...(facts.image.guard !== undefined && { [GUARD_IMAGE_ANNOTATION]: facts.image.guard }),
     ...(facts.rolloutAt !== undefined && { [ROLLOUT_ANNOTATION]: facts.rolloutAt }),
     // What operators without revisions wrote stays as it is: an upgrade to this one writes nothing.
     ...(revision !== FIRST_REVISION && {

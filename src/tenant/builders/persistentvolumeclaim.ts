@@ -1,10 +1,10 @@
-/** The PersistentVolumeClaim of a server. */
+/** The PersistentVolumeClaim of a server, or of all servers of a tenant that share one. */
 import { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
 import { isLess } from '../../kube/types/quantity.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
-import { serverName } from '../../resources/names.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
-import { serverMetadata } from './metadata.ts';
+import { claimName } from '../../resources/names.ts';
+import { isSharedStorage, type CopilotTenant } from '../../resources/tenant.ts';
+import { serverMetadata, sharedMetadata } from './metadata.ts';
 
 /**
  * Argo CD with tracking by label takes a claim for a resource of an Application that has the tenant's name: the label `app.kubernetes.io/instance`
@@ -28,7 +28,10 @@ export function persistentVolumeClaim(
   live?: PersistentVolumeClaim,
 ): PersistentVolumeClaim {
   const { size, storageClassName, accessMode, reclaimPolicy } = tenant.spec.storage;
-  const { ownerReferences, ...metadata } = serverMetadata(tenant, index, serverName(tenant.metadata.name, index));
+  const name = claimName(tenant, index);
+  const { ownerReferences, ...metadata } = isSharedStorage(tenant)
+    ? sharedMetadata(tenant, name)
+    : serverMetadata(tenant, index, name);
   return {
     apiVersion: apiVersionOf(PersistentVolumeClaim),
     kind: PersistentVolumeClaim.kind,

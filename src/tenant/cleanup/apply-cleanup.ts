@@ -1,19 +1,18 @@
 /** Applies the objects of a tenant's cleanup, or deletes them when `spec.sessions.ttl` is not set. */
 import { StalledReason } from '../../api/conditions.ts';
 import { ConfigMap, CronJob, NetworkPolicy } from '../../kube/types/builtins.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
 import { cronJob } from '../builders/cronjob.ts';
 import { cleanupNetworkPolicy } from '../builders/networkpolicy.ts';
 import { sessionsConfigMap } from '../builders/sessionsconfigmap.ts';
 import type { ChildWriter } from '../child-writer.ts';
-import type { CleanupWorld, OperatorFacts, ServerWorld } from '../model.ts';
+import type { CleanupWorld, OperatorFacts, ServerWorld, World } from '../model.ts';
 import { cleanupScope, isPaused } from './cleanup-scope.ts';
 
 /** `servers`: all servers of the tenant after the writes of this reconcile. */
 export async function applyCleanup(
   writer: ChildWriter,
   facts: OperatorFacts,
-  { tenant, cleanup }: { readonly tenant: CopilotTenant; readonly cleanup: CleanupWorld },
+  { tenant, cleanup, shared }: Pick<World, 'tenant' | 'cleanup' | 'shared'>,
   servers: ReadonlyMap<number, ServerWorld>,
 ): Promise<void> {
   const { ttl } = tenant.spec.sessions;
@@ -32,7 +31,7 @@ export async function applyCleanup(
         'spec.sessions.ttl is set, but the operator does not know its own image, which the cleanup CronJob needs: upgrade the chart, or set --operator-image of the operator.',
     });
   } else {
-    const scope = cleanupScope(tenant, servers);
+    const scope = cleanupScope(tenant, servers, shared?.claim);
     // Without the ConfigMap a run would delete sessions that CopilotSessions keep.
     const paused = kept === undefined || isPaused(scope);
     await writer.apply(CronJob, cronJob(tenant, { image, scope, paused }), cleanup.cronJob);

@@ -1,5 +1,6 @@
 /** Decides which servers and volumes a cleanup run covers. */
-import { isStopped, type CopilotTenant } from '../../resources/tenant.ts';
+import { isSharedStorage, isStopped, type CopilotTenant } from '../../resources/tenant.ts';
+import type { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
 import { isRolloutComplete } from '../deployments.ts';
 import { hashSlot } from '../hash-slot.ts';
 import type { CleanupScope, ServerWorld } from '../model.ts';
@@ -12,8 +13,13 @@ import { hasEnded, servingPod } from '../pods.ts';
  * the volumes of several servers may be on different nodes. While no server runs, the run works on all existing volumes, but not
  * while a server is still stopping: it may have sessions in memory.
  */
-export function cleanupScope(tenant: CopilotTenant, live: ReadonlyMap<number, ServerWorld>): CleanupScope {
+export function cleanupScope(
+  tenant: CopilotTenant,
+  live: ReadonlyMap<number, ServerWorld>,
+  shared?: PersistentVolumeClaim,
+): CleanupScope {
   const { spec } = tenant;
+  if (isSharedStorage(tenant)) return sharedScope(tenant, live, shared);
   if (!isStopped(tenant) && spec.replicas > 0) {
     const servers = Array.from({ length: spec.replicas }, (_, index) => index);
     const sweptIndex = volumeToSweep(tenant, live);
@@ -41,9 +47,34 @@ export function cleanupScope(tenant: CopilotTenant, live: ReadonlyMap<number, Se
   return { servers: [], volumes, reason: 'OnVolumes', message };
 }
 
+/**
+ * A run has no grant, so it can delete nothing through a server with a guard: the operator does that. It works on the volume while no
+ * server of the tenant runs, also none that was scaled down and still stops.
+ */
+function sharedScope(
+  tenant: CopilotTenant,
+  live: ReadonlyMap<number, ServerWorld>,
+  claim: PersistentVolumeClaim | undefined,
+): CleanupScope {
+  const nothing = { servers: [], volumes: [] };
+  if (!isStopped(tenant) && tenant.spec.replicas > 0) {
+    const message = 'The operator has one server delete expired sessions from the volume that all share.';
+    return { ...nothing, reason: 'ThroughOneServer', message };
+  }
+  if (claim === undefined || claim.metadata.deletionTimestamp !== undefined) {
+    return { ...nothing, reason: 'NoVolumes', message: 'There are no servers and no volume.' };
+  }
+  if ([...live.values()].some(isStopping)) {
+    const message = 'Waiting for servers to stop before their volume is cleaned up.';
+    return { ...nothing, reason: 'ServersStopping', message };
+  }
+  const message = 'No server runs: cleanup works on the volume that they share.';
+  return { servers: [], volumes: [0], reason: 'OnVolumes', message };
+}
+
 /** Whether no run may start. */
 export function isPaused({ reason }: CleanupScope): boolean {
-  return reason === 'NoVolumes' || reason === 'ServersStopping';
+  return reason === 'NoVolumes' || reason === 'ServersStopping' || reason === 'ThroughOneServer';
 }
 
 /** Index of the server whose volume the next run mounts and sweeps. */

@@ -5,7 +5,7 @@ import type { CleanupResult } from '../../resources/cleanup-result.ts';
 import type { JobEnd } from '../../resources/job.ts';
 import { isClaimOf, isOfPreviousTenant, serverName } from '../../resources/names.ts';
 import { sweepAt } from '../../resources/sweep-request.ts';
-import { isStopped, type CopilotTenant } from '../../resources/tenant.ts';
+import { isSharedStorage, isStopped, type CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerWorld, VolumeFacts } from '../model.ts';
 import { runEnd } from '../open-run.ts';
 import { isReady } from '../../resources/pod.ts';
@@ -79,10 +79,9 @@ export function sweepDecision(input: SweepInput): SweepDecision | undefined {
   }
   if (inUse !== undefined) return waiting(index, 'VolumeInUse', inUse);
   const { claim, at } = request;
-  const besideServer = isExpected(tenant, server);
-  const message = besideServer
-    ? 'Sweeping the volume beside its running server.'
-    : 'Sweeping the volume while no server runs.';
+  const runs = isExpected(tenant, server);
+  const besideServer = runs && !isSharedStorage(tenant);
+  const message = runs ? 'Sweeping the volume beside its running server.' : 'Sweeping the volume while no server runs.';
   return { index, action: 'start', reason: 'Due', message, claim, at, besideServer };
 }
 
@@ -206,6 +205,8 @@ const isExpected = (tenant: CopilotTenant, { index }: ServerWorld): boolean =>
 
 /** Why no Job can mount the volume now, or should not. */
 function volumeInUse(tenant: CopilotTenant, server: ServerWorld): string | undefined {
+  // It is mounted beside servers anyway, and a sweep removes only what no server uses.
+  if (isSharedStorage(tenant)) return undefined;
   if (!isExpected(tenant, server)) return isStopping(server) ? 'The server is still stopping.' : undefined;
   const modes = server.claim?.spec?.accessModes ?? [];
   if (isReadWriteOncePod(modes)) return 'The volume is ReadWriteOncePod: it is swept while no server runs.';

@@ -4,13 +4,13 @@ import { type Access, Label } from '../../api/names.ts';
 import type { NetworkPolicy, Secret } from '../../kube/types/builtins.ts';
 import { credentialIn } from '../../resources/binding.ts';
 import { tokenText } from '../../resources/connection-token.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { isSharedStorage, type CopilotTenant } from '../../resources/tenant.ts';
 import type { TenantCause } from '../model.ts';
 
 /** The effective access, and what it follows from. */
 export interface AccessDecision {
   readonly access: Access;
-  readonly reason: 'Specified' | 'Isolated' | 'Recorded' | 'Observed' | 'New';
+  readonly reason: 'Specified' | 'Isolated' | 'SharedStorage' | 'Recorded' | 'Observed' | 'New';
   readonly message: string;
   /** Why clients cannot connect in this way. */
   readonly cause?: TenantCause;
@@ -45,6 +45,13 @@ function effectiveAccess({ tenant, binding, policy, hasGateway }: AccessInput): 
       access: 'Gateway',
       reason: 'Isolated',
       message: 'spec.isolation needs the gateway, which keeps users apart.',
+    };
+  }
+  if (isSharedStorage(tenant)) {
+    return {
+      access: 'Gateway',
+      reason: 'SharedStorage',
+      message: 'spec.topology needs the gateway, which decides which server may write a session.',
     };
   }
   if (status?.access !== undefined) {
@@ -82,6 +89,13 @@ function notInstalled({ reason }: AccessDecision): TenantCause {
       reason: StalledReason.GatewayNotInstalled,
       message:
         "spec.isolation is not Dedicated, which needs a gateway, and none is installed, so clients cannot connect: set gateway.enabled of the operator's chart (--gateway-address), or spec.isolation to Dedicated.",
+    };
+  }
+  if (reason === 'SharedStorage') {
+    return {
+      reason: StalledReason.GatewayNotInstalled,
+      message:
+        "spec.topology is SharedStorage, which needs a gateway, and none is installed, so no server is started: set gateway.enabled of the operator's chart (--gateway-address).",
     };
   }
   const field = reason === 'Specified' ? 'spec.access is' : 'spec.access is not set, and the access of the tenant is';

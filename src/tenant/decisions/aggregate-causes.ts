@@ -24,6 +24,7 @@ const PRIORITY: readonly StalledReason[] = [
   StalledReason.DeploymentPaused,
   StalledReason.NodeLost,
   StalledReason.StorageClassNotFound,
+  StalledReason.VolumeNotShared,
   StalledReason.VolumePending,
   StalledReason.VolumeNotWritable,
   StalledReason.Unschedulable,

@@ -6,8 +6,10 @@ import type { TenantCause } from '../model.ts';
 /** What is known of the volume of a server. */
 export interface VolumeInput {
   readonly tenant: string;
-  /** Name of the server and of its claim. */
+  /** Name of the server, and of its claim unless that is shared. */
   readonly server: string;
+  /** Name of the claim that all servers of the tenant share. */
+  readonly shared?: string | undefined;
   readonly live: PersistentVolumeClaim | undefined;
   /** UID of the bound claim, from the status: it proves that there was a volume with sessions. */
   readonly recordedUID: string | undefined;
@@ -20,13 +22,25 @@ export interface VolumeInput {
  * users it would look as if their sessions had never existed. A claim with another UID is no loss: it was restored, because
  * the operator does not create one in this case.
  */
-export function dataLoss({ tenant, server, live, recordedUID, accepted }: VolumeInput): TenantCause | undefined {
+export function dataLoss({
+  tenant,
+  server,
+  shared,
+  live,
+  recordedUID,
+  accepted,
+}: VolumeInput): TenantCause | undefined {
+  const claim = shared ?? server;
+  // The same text for each server of a tenant whose servers share the volume.
+  const whose = shared === undefined ? `server ${server}` : `tenant ${tenant}`;
+  const [running, stops] =
+    shared === undefined ? ['The server is', 'stops'] : ['The servers are', 'has no server any more'];
   if (live === undefined) {
     if (recordedUID === undefined || accepted.has(recordedUID)) return undefined;
     return {
       reason: StalledReason.DataLost,
       message:
-        `PersistentVolumeClaim ${server} (UID ${recordedUID}) with the sessions of server ${server} was deleted. ` +
+        `PersistentVolumeClaim ${claim} (UID ${recordedUID}) with the sessions of ${whose} was deleted. ` +
         `Restore it with the same name and labels, or accept the loss and start with an empty volume: ` +
         `kubectl annotate ct/${tenant} --overwrite copilot-operator.dev/accept-data-loss=${recordedUID}`,
     };
@@ -35,16 +49,16 @@ export function dataLoss({ tenant, server, live, recordedUID, accepted }: Volume
     return {
       reason: StalledReason.DataLost,
       message:
-        `PersistentVolume ${live.spec?.volumeName ?? ''} of claim ${server} is lost, and with it the sessions of server ${server}. ` +
-        `Restore the PersistentVolume, or delete PersistentVolumeClaim ${server}; this message then shows how to accept the loss.`,
+        `PersistentVolume ${live.spec?.volumeName ?? ''} of claim ${claim} is lost, and with it the sessions of ${whose}. ` +
+        `Restore the PersistentVolume, or delete PersistentVolumeClaim ${claim}; this message then shows how to accept the loss.`,
     };
   }
   if (live.metadata.deletionTimestamp !== undefined) {
     return {
       reason: StalledReason.DataLost,
       message:
-        `PersistentVolumeClaim ${server} is being deleted: it and the sessions on it are removed when server ${server} stops. ` +
-        `The server is kept running until then: copy the sessions, or set the reclaim policy of the PersistentVolume to Retain.`,
+        `PersistentVolumeClaim ${claim} is being deleted: it and the sessions on it are removed when ${whose} ${stops}. ` +
+        `${running} kept running until then: copy the sessions, or set the reclaim policy of the PersistentVolume to Retain.`,
     };
   }
   return undefined;

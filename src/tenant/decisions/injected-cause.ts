@@ -2,7 +2,7 @@
 import { StalledReason } from '../../api/conditions.ts';
 import { Label } from '../../api/names.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
-import { SERVER_CONTAINER } from '../../resources/pod.ts';
+import { GUARD_CONTAINER, SERVER_CONTAINER } from '../../resources/pod.ts';
 import type { TenantCause } from '../model.ts';
 import { isPortOpen, serverContainer } from '../pods.ts';
 import { containerProblem, type ContainerProblem, type ContainerStatus } from './container-problem.ts';
@@ -11,7 +11,7 @@ import { detail, lastLine } from '../../resources/quote.ts';
 /** For how long gates are waited for without a report, in ms: controllers that open them need some time. */
 const GATE_GRACE_MS = 60_000;
 
-/** A cause in another container of the server's pod: the operator adds none, so a webhook or a policy did. */
+/** A cause in another container of the server's pod: the operator adds none but the guard, so a webhook or a policy did. */
 export function injectedCause(pod: Pod, server: string): TenantCause | undefined {
   const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
   const waits = serverContainer(pod)?.state?.waiting !== undefined;
@@ -54,6 +54,9 @@ function describeProblem({ name, image }: ContainerStatus, problem: ContainerPro
 
 // No spec field of the tenant changes a container that the operator did not add.
 function remedy(server: string, { name }: ContainerStatus): string {
+  if (name === GUARD_CONTAINER) {
+    return `It is the guard of the server, which has the image of the operator: see kubectl logs -l ${Label.server}=${server} -c ${name}.`;
+  }
   return `The operator did not add this container: fix the webhook or policy that injects it; see kubectl logs -l ${Label.server}=${server} -c ${name}.`;
 }
 

@@ -17,6 +17,8 @@ export interface PodCauseInput {
    * `isCreating`).
    */
   readonly warning?: EventWarning | undefined;
+  /** Name of the claim that it mounts; default: that of the server. */
+  readonly claim?: string | undefined;
   /** Wall clock, ms. */
   readonly now: number;
 }
@@ -25,13 +27,17 @@ export interface PodCauseInput {
  * Why the pod of `server` cannot run; undefined if it runs or is starting. Messages contain nothing that changes between
  * attempts, because each change is a write.
  */
-export function podCause(pod: Pod, server: string, { warning, now }: PodCauseInput): TenantCause | undefined {
+export function podCause(
+  pod: Pod,
+  server: string,
+  { warning, claim = server, now }: PodCauseInput,
+): TenantCause | undefined {
   return (
     serverCause(pod, server) ??
     injectedCause(pod, server) ??
     schedulingGateCause(pod, server, now) ??
-    schedulingCause(pod, server, warning) ??
-    mountCause(pod, server, warning) ??
+    schedulingCause(pod, server, claim, warning) ??
+    mountCause(pod, server, claim, warning) ??
     readinessGateCause(pod, server, now)
   );
 }
@@ -83,11 +89,16 @@ export function failedPodCause({ status }: Pod, server: string): TenantCause | u
   };
 }
 
-function schedulingCause(pod: Pod, server: string, warning: EventWarning | undefined): TenantCause | undefined {
+function schedulingCause(
+  pod: Pod,
+  server: string,
+  claim: string,
+  warning: EventWarning | undefined,
+): TenantCause | undefined {
   const scheduled = scheduling(pod);
-  if (isUnscheduled(pod)) return warning && volumeCause(server, warning.message);
+  if (isUnscheduled(pod)) return warning && volumeCause(server, claim, warning.message);
   if (scheduled?.status !== 'False' || scheduled.reason !== 'Unschedulable') return undefined;
-  if (waitsForVolume(pod)) return volumeCause(server, warning?.message ?? scheduled.message ?? '');
+  if (waitsForVolume(pod)) return volumeCause(server, claim, warning?.message ?? scheduled.message ?? '');
   return {
     reason: StalledReason.Unschedulable,
     message: `Server ${server}: the pod cannot be scheduled${detail(scheduled.message)}. Check spec.server.resources, nodeSelector, tolerations and affinity.`,
@@ -112,9 +123,14 @@ function scheduling({ status }: Pod) {
   return status?.conditions?.find(({ type }) => type === 'PodScheduled');
 }
 
-function mountCause(pod: Pod, server: string, warning: EventWarning | undefined): TenantCause | undefined {
+function mountCause(
+  pod: Pod,
+  server: string,
+  claim: string,
+  warning: EventWarning | undefined,
+): TenantCause | undefined {
   if (!isCreating(pod) || warning === undefined) return undefined;
-  if (/Mount|Attach|Volume/.test(warning.reason)) return volumeCause(server, warning.message);
+  if (/Mount|Attach|Volume/.test(warning.reason)) return volumeCause(server, claim, warning.message);
   return {
     reason: StalledReason.ContainerCannotRun,
     message: `Server ${server}: its pod cannot be started (${warning.reason})${detail(warning.message)}. ${describePod(server)}`,
@@ -132,7 +148,7 @@ function describePod(server: string): string {
   return `See kubectl describe pod -l ${Label.server}=${server}.`;
 }
 
-function volumeCause(server: string, what: string): TenantCause {
+function volumeCause(server: string, claim: string, what: string): TenantCause {
   const missing = /storageclass\.storage\.k8s\.io "([^"]+)" not found/.exec(what);
   if (missing) {
     return {
@@ -149,11 +165,15 @@ function volumeCause(server: string, what: string): TenantCause {
   if (what.includes('kubernetes.io/no-provisioner')) {
     return {
       reason: StalledReason.VolumePending,
-      message: `Server ${server}: no PersistentVolume matches claim ${server}, and its StorageClass does not provision any. Create a PersistentVolume with the class, size and access mode of the claim.`,
+      message: `Server ${server}: no PersistentVolume matches claim ${claim}, and its StorageClass does not provision any. Create a PersistentVolume with the class, size and access mode of the claim.`,
     };
   }
+  const sharedRemedy =
+    claim === server
+      ? ''
+      : ' It has to provide ReadWriteMany volumes, because the servers of the tenant share one (spec.topology SharedStorage).';
   return {
     reason: StalledReason.VolumePending,
-    message: `Server ${server}: its volume is not available${detail(what)}. Check claim ${server}, its StorageClass and the provisioner.`,
+    message: `Server ${server}: its volume is not available${detail(what)}. Check claim ${claim}, its StorageClass and the provisioner.${sharedRemedy}`,
   };
 }

@@ -4,7 +4,7 @@ import type { KubeObject } from '../../kube/types/types.ts';
 import { childName } from '../../resources/names.ts';
 import type { TenantCause } from '../model.ts';
 
-/** Whether servers run and are reached without a child of this kind. NetworkPolicies are decided by their name. */
+/** Whether servers run and are reached without a child of this kind. NetworkPolicies and ConfigMaps are decided by their name. */
 const servesWithoutKind: Readonly<Record<string, boolean>> = {
   Deployment: false,
   Service: false,
@@ -18,7 +18,6 @@ const servesWithoutKind: Readonly<Record<string, boolean>> = {
   // Only pods that have ended are deleted.
   Pod: true,
   CronJob: true,
-  ConfigMap: true,
 };
 
 /** Reasons that concern something beside the running servers, whatever the object. */
@@ -31,6 +30,8 @@ const servesDespite: ReadonlySet<StalledReason> = new Set([
 export function servesWithout({ kind, metadata }: KubeObject, tenant: string): boolean {
   // Without its own policy a server would be reachable by everyone, so it is not started.
   if (kind === 'NetworkPolicy') return metadata.name === childName(tenant, 'cleanup');
+  // Without the keys that its guard verifies grants with no server is started.
+  if (kind === 'ConfigMap') return metadata.name !== childName(tenant, 'guard');
   return servesWithoutKind[kind] ?? false;
 }
 

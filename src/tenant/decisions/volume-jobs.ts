@@ -12,8 +12,8 @@ import { hasEnded } from '../pods.ts';
 
 /** What is decided from. */
 export interface VolumeJobsInput {
-  /** Name of the server, which is meant to run. */
-  readonly server: string;
+  /** Name of the volume of the server, which is meant to run. */
+  readonly volume: string;
   /**
    * `Stopped`: its Deployment has no replicas. `Running`: it has. `Failed`: it has, but its container exits or can't be created; then
    * the session controller deletes sessions by Jobs.
@@ -38,15 +38,15 @@ export interface VolumeJobsDecision {
  * A server does not start beside such a Job. A Job that has deleted nothing yet is withdrawn, so that the server need not wait for it;
  * one that works on the volume ends first. One that was created when the server had started already is withdrawn in any case.
  */
-export function volumeJobsDecision({ server, state, jobs, pods }: VolumeJobsInput): VolumeJobsDecision {
+export function volumeJobsDecision({ volume, state, jobs, pods }: VolumeJobsInput): VolumeJobsDecision {
   if (state === 'Failed') return { reason: 'ServerFailed', withdrawn: [] };
   const activeJobs = jobs.filter(({ spec, ...job }) => {
     const template = spec?.template;
-    return jobEnd(job) === undefined && template !== undefined && deletesOnVolume(template, server);
+    return jobEnd(job) === undefined && template !== undefined && deletesOnVolume(template, volume);
   });
   // A sidecar may keep a pod running when its work is done.
   const isDone = (pod: Pod) => hasEnded(pod) || cleanupContainer(pod)?.state?.terminated !== undefined;
-  const activePods = pods.filter((pod) => !isDone(pod) && deletesOnVolume(pod, server));
+  const activePods = pods.filter((pod) => !isDone(pod) && deletesOnVolume(pod, volume));
   const works = (job: Job) => podsOf(job, activePods).some((pod) => pod.status?.phase !== 'Pending');
   const withdrawn = activeJobs.filter(
     (job) => job.metadata.deletionTimestamp === undefined && isOurs(job) && (state === 'Running' || !works(job)),
@@ -61,10 +61,10 @@ export function volumeJobsDecision({ server, state, jobs, pods }: VolumeJobsInpu
   return { reason: blocker === undefined ? 'None' : 'WaitsForJob', message: blocker, withdrawn };
 }
 
-/** Whether the CronJob creates Jobs that delete sessions on the volume of a server. */
-export function deletesOnVolumes(cronJob: CronJob | undefined, servers: readonly string[]): boolean {
+/** Whether the CronJob creates Jobs that delete sessions on one of these volumes. */
+export function deletesOnVolumes(cronJob: CronJob | undefined, volumes: readonly string[]): boolean {
   const template = cronJob?.spec?.jobTemplate.spec?.template;
-  return template !== undefined && servers.some((server) => deletesOnVolume(template, server));
+  return template !== undefined && volumes.some((volume) => deletesOnVolume(template, volume));
 }
 
 /** A Job with our labels that another controller has created is waited for, but not deleted. */

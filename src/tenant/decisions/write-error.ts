@@ -9,13 +9,13 @@ export function canWrite(health: ServerHealth): boolean {
 }
 
 /** Undefined if the server can write, or if that is not known. */
-export function writeErrorCause(health: ServerHealth, server: string): TenantCause | undefined {
+export function writeErrorCause(health: ServerHealth, server: string, claim = server): TenantCause | undefined {
   if (health.state !== 'Healthy' || health.writeError === undefined) return undefined;
   const { writeError } = health;
   const remedy =
     writeError === 'EROFS'
-      ? `The file system of the volume is read-only: check the volume of claim ${server} and the mount options of its PersistentVolume, then run kubectl rollout restart deploy/${server}.`
-      : `Make the directory of the volume of claim ${server} writable for the user or the group of the server's pod (kubectl get deploy ${server} -o jsonpath={.spec.template.spec.securityContext}): Kubernetes does not change the owner on hostPath and NFS volumes, and an NFS export needs no_root_squash or an owner that matches.`;
+      ? `The file system of the volume is read-only: check the volume of claim ${claim} and the mount options of its PersistentVolume, then run kubectl rollout restart deploy/${server}.`
+      : `Make the directory of the volume of claim ${claim} writable for the user or the group of the server's pod (kubectl get deploy ${server} -o jsonpath={.spec.template.spec.securityContext}): Kubernetes does not change the owner on hostPath and NFS volumes, and an NFS export needs no_root_squash or an owner that matches.`;
   return {
     reason: StalledReason.VolumeNotWritable,
     message: `Server ${server} cannot write to its volume (${writeError}), so no session can be created. ${remedy}`,

@@ -2,9 +2,10 @@
 import type { LastCleanup, VolumeUsage } from '../../api/tenant-status.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import { keyOf, nameOf, type NamespacedName } from '../../kube/types/types.ts';
+import { mergedSessions } from '../../servers/survey/facts.ts';
 import type { ServerSessions, SessionSource } from '../../servers/survey/sessions.ts';
-import { serverName } from '../../resources/names.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { claimName, serverName } from '../../resources/names.ts';
+import { isSharedStorage, type CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerWorld } from '../model.ts';
 import { isReady } from '../../resources/pod.ts';
 import { servingPod } from '../pods.ts';
@@ -40,6 +41,8 @@ interface TenantRecord {
   /** When the status was last written, or the tenant was first observed; monotonic, ms. */
   wroteAt: number;
   servers: ReadonlyMap<string, LastReport>;
+  /** Of the volume that all servers share, as they reported it together last. */
+  shared?: ServerStatistics | undefined;
 }
 
 /**
@@ -112,9 +115,29 @@ export class SessionStatistics {
       const last = whileUnreachable(before.servers.get(target)?.statistics, pod !== undefined && isReady(pod));
       return [target, { ...volume, statistics: statisticsOf(this.#source.get(target)) ?? last }] as const;
     });
-    this.#tenants.set(key, { ...before, servers: new Map(reports) });
-    const known = reports.map(([, server]) => server);
+    const shared = isSharedStorage(tenant) ? this.#sharedStatistics(tenant, servers, before.shared) : undefined;
+    this.#tenants.set(key, { ...before, servers: new Map(reports), ...(shared && { shared }) });
+    const [first] = volumes;
+    const known =
+      isSharedStorage(tenant) && first !== undefined
+        ? [{ ...first, name: claimName(tenant, 0), statistics: shared }]
+        : reports.map(([, server]) => server);
     return sessionsStatus(tenant, known, now - before.since >= STARTUP_GRACE_MS);
+  }
+
+  /** Each session once, whichever servers list it. `last`: what they reported before. */
+  #sharedStatistics(
+    tenant: CopilotTenant,
+    servers: ReadonlyMap<number, ServerWorld>,
+    last: ServerStatistics | undefined,
+  ): ServerStatistics | undefined {
+    const indexes = Array.from({ length: tenant.spec.replicas }, (_, index) => index);
+    const answers = indexes.flatMap((index) => this.#source.get(targetKey(tenant, index)) ?? []);
+    const runs = indexes.some((index) => {
+      const pod = servingPod(servers.get(index) ?? { pods: [] });
+      return pod !== undefined && isReady(pod);
+    });
+    return statisticsOf(mergedSessions(answers)) ?? whileUnreachable(last, runs);
   }
 
   /** How many sessions a server has reported; undefined: no report yet. */

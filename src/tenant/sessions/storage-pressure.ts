@@ -20,7 +20,7 @@ export const CLEAR_PERCENT = 80;
 
 /** How full the volume of a server is, by one measure. */
 export interface FillLevel {
-  /** Name of the server. */
+  /** Name of the server, or of the claim that all servers share. */
   readonly server: string;
   /** Capacity, from the status of the claim. */
   readonly capacity: string;
@@ -115,7 +115,8 @@ const REMEDIES: Readonly<Record<FillLevel['of'], string>> = {
 };
 
 function describeLevel({ server, capacity, percent, of }: FillLevel): string {
-  const volume = `the volume of server ${server} (${capacity})`;
+  // That of all servers has no index.
+  const volume = `the volume ${/-\d+$/.test(server) ? `of server ${server}` : server} (${capacity})`;
   if (of === 'Sessions') return `Sessions use ${percent} % of ${volume}`;
   if (of === 'Space') return `The file system of ${volume} was ${percent} % full when last measured`;
   const soon = percent >= FULL_PERCENT ? 'is out of inodes or nearly so' : 'is running out of inodes';

@@ -1,8 +1,8 @@
 /** Finds the last measured usage of volumes, in the status and in the termination messages of cleanup and sweep pods. */
 import type { VolumeUsage } from '../../api/tenant-status.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
-import { isClaimOf, serverName } from '../../resources/names.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { claimName, isClaimOf, serverName } from '../../resources/names.ts';
+import { isSharedStorage, type CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerWorld } from '../model.ts';
 import { podResult } from '../../resources/termination-message.ts';
 import { isSharedFileSystem } from './storage-pressure.ts';
@@ -25,7 +25,7 @@ export function volumeUsages({ tenant, servers, pods }: VolumeUsagesInput): Map<
     const reported = reportedUsage(tenant, name);
     const measured = [
       ...(reported ? [reported] : []),
-      ...(capacity === undefined ? [] : measuredBy(pods, name, capacity)),
+      ...(capacity === undefined ? [] : measuredBy(pods, claimName(tenant, index), capacity)),
     ]
       // A measurement from before the creation of the claim is of another volume.
       .filter(({ time }) => time >= (claim.metadata.creationTimestamp ?? ''));
@@ -39,15 +39,17 @@ export function volumeUsages({ tenant, servers, pods }: VolumeUsagesInput): Map<
   return usages;
 }
 
-/** The usage of a server's volume in the status. */
-export function reportedUsage({ status }: CopilotTenant, name: string): VolumeUsage | undefined {
-  return status?.servers?.find((server) => server.name === name)?.volumeUsage;
+/** The usage of a server's volume in the status. Of a volume that all share, each server has it. */
+export function reportedUsage(tenant: CopilotTenant, name: string): VolumeUsage | undefined {
+  const servers = tenant.status?.servers ?? [];
+  if (isSharedStorage(tenant)) return servers.find(({ volumeUsage }) => volumeUsage !== undefined)?.volumeUsage;
+  return servers.find((server) => server.name === name)?.volumeUsage;
 }
 
-function measuredBy(pods: readonly Pod[], server: string, capacity: string): VolumeUsage[] {
+function measuredBy(pods: readonly Pod[], volume: string, capacity: string): VolumeUsage[] {
   return pods.flatMap((pod) => {
     const { result, time } = podResult(pod) ?? {};
-    const measured = result?.volumes?.find(({ name }) => name === server);
+    const measured = result?.volumes?.find(({ name }) => name === volume);
     if (measured === undefined || typeof time !== 'string') return [];
     const { space, size, files } = measured;
     const shared = isSharedFileSystem(size, capacity);

@@ -65,6 +65,26 @@ describe('a manifest is refused with the field and the reason', () => {
       'spec.isolation Shared and SharedTrusted need the gateway: remove spec.access or set it to Gateway',
     ],
     [
+      'servers that share a volume, without the gateway',
+      { topology: 'SharedStorage', access: 'Direct', storage: { accessMode: 'ReadWriteMany' } },
+      'spec.topology SharedStorage needs the gateway, which decides which server may write a session: remove spec.access or set it to Gateway',
+    ],
+    [
+      'servers that share a volume which one node mounts',
+      { topology: 'SharedStorage', storage: { accessMode: 'ReadWriteOnce' } },
+      'spec.topology SharedStorage requires spec.storage.accessMode ReadWriteMany',
+    ],
+    [
+      'servers that share a volume of the default access mode',
+      { topology: 'SharedStorage' },
+      'spec.topology SharedStorage requires spec.storage.accessMode ReadWriteMany',
+    ],
+    [
+      'a volume of its own that several nodes mount',
+      { storage: { accessMode: 'ReadWriteMany' } },
+      'spec.storage.accessMode ReadWriteMany is for servers that share a volume: set spec.topology to SharedStorage',
+    ],
+    [
       'a limit of sessions for each user of a tenant whose users are not kept apart',
       { sessions: { maxPerUser: 5 } },
       'spec.sessions.maxPerUser requires spec.isolation Shared or SharedTrusted',
@@ -145,9 +165,9 @@ describe('a manifest is refused with the field and the reason', () => {
       'spec.server.resources.limits.cpu in',
     ],
     [
-      'a shared volume',
-      { storage: { accessMode: 'ReadWriteMany' } },
-      'spec.storage.accessMode: Unsupported value: "ReadWriteMany"',
+      'a volume that nobody writes to',
+      { storage: { accessMode: 'ReadOnlyMany' } },
+      'spec.storage.accessMode: Unsupported value: "ReadOnlyMany"',
     ],
     [
       'egress that the policy ignores',
@@ -291,7 +311,34 @@ describe('a change is refused', () => {
   beforeAll(async () => {
     await api.kubectl.ok(['create', '-f', '-'], tenantManifest('changing', created));
     await api.kubectl.ok(['create', '-f', '-'], tenantManifest('default-class'));
+    const shared = { topology: 'SharedStorage', storage: { accessMode: 'ReadWriteMany' } };
+    await api.kubectl.ok(['create', '-f', '-'], tenantManifest('shared', shared));
   });
+  const retype = (name: string, topology: string | null) =>
+    api.kubectl.try([
+      'patch',
+      `ct/${name}`,
+      '--dry-run=server',
+      '--type=merge',
+      '-p',
+      JSON.stringify({ spec: { topology } }),
+    ]);
+
+  it.each([
+    ['to a volume for all servers', 'changing', 'SharedStorage'],
+    ['to a volume for each server', 'shared', 'Sticky'],
+    ['to the default', 'shared', null],
+  ])('%s, and the message says how to migrate', async (_case, name, topology) => {
+    const { code, stderr } = await retype(name, topology);
+    expect(stderr).toContain('spec.topology is immutable');
+    expect(stderr).toContain('create a new tenant with the other topology, and copy the sessions to its volume');
+    expect(code).not.toBe(0);
+  });
+
+  it('but not one of the topology that comes to the same', async () => {
+    expect(await retype('changing', 'Sticky')).toMatchObject({ code: 0 });
+  });
+
   const change = (name: string, storage: unknown) =>
     api.kubectl.try([
       'patch',

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { CopilotClient, RuntimeConnection } from '@github/copilot-sdk';
 import { randomUUID } from 'node:crypto';
 import { connect as dial } from 'node:net';
+import { McpListener } from '../../support/mcp-listener.ts';
 import { RelayBench, WAYS, request } from '../../support/relay-bench.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -100,7 +101,8 @@ describe.each(WAYS)('a feature of the Node SDK (%s, %s)', (binary, way) => {
       };
       const session = await client.createSession(bench.config({ onExitPlanModeRequest }));
       await session.rpc.mode.set({ mode: 'plan' });
-      await session.sendAndWait({ prompt: word });
+      // The server then tells the model by a message of its own that the mode has changed, so the script is not asked again.
+      expect((await session.sendAndWait({ prompt: word }))?.data.content).toContain('Hello from the test model!');
       expect(await session.rpc.mode.get()).toBe('interactive');
     });
     expect(asked).toEqual(['S']);
@@ -231,13 +233,29 @@ describe.each(WAYS)('a feature of the Node SDK (%s, %s)', (binary, way) => {
     });
   }, 60_000);
 
-  it('commands of the client, which the server knows', async () => {
+  it('commands of the client, which the server knows and has run', async () => {
+    const said: string[] = [];
     await bench.client(async (client) => {
-      const commands = [{ name: 'mine', description: 'x', handler: async () => undefined }];
+      const commands = [
+        { name: 'mine', description: 'x', handler: ({ args }: { args: string }) => void said.push(args) },
+      ];
       const session = await client.createSession(bench.config({ commands }));
       const { commands: known } = await session.rpc.commands.list();
       expect(known.map(({ name }) => name)).toContain('mine');
+      await session.rpc.commands.invoke({ name: 'mine', input: 'now' });
     });
+    expect(said).toEqual(['now']);
+  }, 60_000);
+
+  it('tools of an MCP server over HTTP', async () => {
+    await using mcp = await McpListener.start('lookup');
+    await callTool('mine-lookup', {});
+    await bench.client(async (client) => {
+      const mcpServers = { mine: { type: 'http' as const, url: mcp.url, tools: ['*'] } };
+      const session = await client.createSession(bench.config({ mcpServers }));
+      expect((await session.sendAndWait({ prompt: word }))?.data.content).toBe('done');
+    });
+    expect((await toolResults()).join()).toContain('found');
   }, 60_000);
 
   it('sub-agents and agents of the client', async () => {

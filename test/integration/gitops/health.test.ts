@@ -156,6 +156,7 @@ describe('a tenant', () => {
       Unschedulable: 'Degraded',
       StorageClassNotFound: 'Degraded',
       VolumePending: 'Degraded',
+      VolumeNotShared: 'Degraded',
       VolumeNotWritable: 'Degraded',
       VolumeNotExpandable: 'Degraded',
       OperatorImageUnknown: 'Degraded',
@@ -234,6 +235,7 @@ describe('a tenant', () => {
       CleanupFailing: 'Degraded',
       CleanupBlocked: 'Degraded',
       ScheduleNeverComes: 'Degraded',
+      ThroughOneServer: 'Healthy',
     }),
   )('whose CleanupHealthy has the reason %s is %s, suspended or not', async (reason, status) => {
     const cleanup = { CleanupHealthy: status === 'Degraded' ? no(reason) : yes(reason) };

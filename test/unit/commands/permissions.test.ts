@@ -110,7 +110,7 @@ describe('the permissions of the operator', () => {
     }
   });
 
-  it('of the gateway let it write nothing but the Leases of its replicas, and read two Secrets, but for the Role of a tenant', () => {
+  it('of the gateway let it write nothing but the Leases of its replicas, and read three Secrets, but for the Role of a tenant', () => {
     expect(
       [...GATEWAY_PERMISSIONS, ...GATEWAY_OWN_PERMISSIONS]
         .filter(({ resource }) => resource.plural !== 'leases')
@@ -120,7 +120,7 @@ describe('the permissions of the operator', () => {
         .filter((verb) => !/^(get|list|watch)$/.test(verb)),
     ).toEqual([]);
     const secrets = ofGateway.filter(({ resource }) => resource.plural === 'secrets');
-    const names = ['copilot-gateway-stamp', 'copilot-gateway-peers'];
+    const names = ['copilot-gateway-stamp', 'copilot-gateway-peers', 'copilot-gateway-grants'];
     expect(secrets).toEqual([expect.objectContaining({ verbs: ['get'], resourceNames: names })]);
   });
 });

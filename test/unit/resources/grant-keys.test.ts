@@ -25,7 +25,7 @@ describe('the keys of grants', () => {
 
   it('are always the same for one Secret, so that operator and gateway sign alike', () => {
     expect(publicGrantKeys(keys)).toBe(publicGrantKeys([...keys]));
-    expect(grantSignerOf(keys[0] ?? fail()).id).not.toBe(grantSignerOf(keys[1] ?? fail()).id);
+    expect(grantSignerOf(keys[0] ?? missing()).id).not.toBe(grantSignerOf(keys[1] ?? missing()).id);
   });
 
   it('nothing private is given to guards, and nothing at all while there is no key', () => {
@@ -34,6 +34,6 @@ describe('the keys of grants', () => {
   });
 });
 
-function fail(): never {
+function missing(): never {
   throw new Error('the Secret has two keys');
 }

@@ -1,10 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
-import { copiesOf, locate, removalTargets, serversOf } from '../../../src/session/servers.ts';
+import {
+  candidatesOf,
+  copiesOf,
+  distinctCopies,
+  locate,
+  removalTargets,
+  serversOf,
+  sharedRemovalTargets,
+} from '../../../src/session/servers.ts';
 import { answerOf, sessionFacts } from '../../support/fake-sessions.ts';
 import { serverView } from '../../support/sessions.ts';
-import { sampleTenant } from '../../support/tenants.ts';
+import { sampleTenant, SHARED_STORAGE } from '../../support/tenants.ts';
 
 const nowhere = { get: () => undefined, limitations: () => [] };
 const runState = (spec: CopilotTenantSpecInput, status: CopilotTenant['status'] = {}, lastServer?: string) =>
@@ -101,5 +109,62 @@ describe('a session is found', () => {
     ['all, when it was never seen', [serverView(0), serverView(1)], undefined, ['acme-0', 'acme-1']],
   ])('and removed from %s', (_case, servers, lastServer, expected) => {
     expect(removalTargets(servers, copiesOf(servers, 'alpha'), lastServer).map(({ name }) => name)).toEqual(expected);
+  });
+});
+
+describe('servers that share a volume', () => {
+  const shared = (status: CopilotTenant['status'] = {}, spec: CopilotTenantSpecInput = {}) =>
+    sampleTenant({ ...SHARED_STORAGE, replicas: 2, ...spec }, {}, status);
+  const views = (...answers: boolean[]) =>
+    answers.map((answers_, index) =>
+      serverView(index, { answer: answers_ ? answerOf(1, sessionFacts('alpha')) : undefined }),
+    );
+  const names = (found: readonly { readonly name: string }[]) => found.map(({ name }) => name);
+
+  it('have the volume of the tenant, which Jobs know by one name', () => {
+    const found = serversOf(shared(), nowhere, undefined);
+    expect(found.map(({ volume }) => volume)).toEqual([
+      { claim: 'acme-shared', index: 0 },
+      { claim: 'acme-shared', index: 0 },
+    ]);
+  });
+
+  it('do not count as stopped one by one: no Job works on the volume beside a server', () => {
+    const failed = shared({ observedGeneration: 1, replicas: 2, servers: servers(['Failed'], ['Healthy']) });
+    expect(serversOf(failed, nowhere, 'acme-2').map(({ runState }) => runState)).toEqual([
+      'Expected',
+      'Expected',
+      'Stopping',
+    ]);
+    const suspended = shared({ observedGeneration: 1, replicas: 0 }, { suspend: true });
+    expect(serversOf(suspended, nowhere, 'acme-2').every(({ runState }) => runState === 'Stopped')).toBe(true);
+  });
+
+  it('have one copy of a session, whichever of them list it', () => {
+    const copies = copiesOf(views(true, true), 'alpha');
+    expect(copies).toHaveLength(2);
+    const distinct = (tenant: CopilotTenant, last?: string) =>
+      names(distinctCopies(tenant, copies, last).map(({ server }) => server));
+    expect(distinct(shared())).toEqual(['acme-0']);
+    expect(distinct(shared({ volumeServer: 'acme-1' }))).toEqual(['acme-1']);
+    expect(distinct(shared({ volumeServer: 'acme-0' }), 'acme-1')).toEqual(['acme-1']);
+    expect(distinct(sampleTenant({ replicas: 2 }))).toEqual(['acme-0', 'acme-1']);
+  });
+
+  it('are asked about an unknown session once', () => {
+    expect(names(candidatesOf(shared(), views(false, true)))).toEqual(['acme-1']);
+    expect(names(candidatesOf(shared({ volumeServer: 'acme-1' }), views(true, true)))).toEqual(['acme-1']);
+    expect(names(candidatesOf(shared(), views(false, false)))).toEqual(['acme-0']);
+    expect(names(candidatesOf(sampleTenant({ replicas: 2 }), views(false, true)))).toEqual(['acme-0', 'acme-1']);
+  });
+
+  it('remove a session through one that answers, and otherwise wait for one that may run', () => {
+    const copies = copiesOf(views(false, true), 'alpha');
+    expect(names(sharedRemovalTargets(shared(), views(false, true), copies))).toEqual(['acme-1']);
+    expect(names(sharedRemovalTargets(shared(), views(false, true), []))).toEqual(['acme-1']);
+    const silent = [serverView(0, { answer: undefined, runState: 'Stopped' }), serverView(1, { answer: undefined })];
+    expect(names(sharedRemovalTargets(shared(), silent, []))).toEqual(['acme-1']);
+    const stopped = silent.map((view) => ({ ...view, runState: 'Stopped' as const }));
+    expect(names(sharedRemovalTargets(shared(), stopped, []))).toEqual(['acme-0']);
   });
 });

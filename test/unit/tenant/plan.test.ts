@@ -19,13 +19,15 @@ import {
   runningServer,
   sampleTenant,
   serverPod,
+  SHARED_STORAGE,
   silentServer,
   TOKEN,
   UNLIMITED,
 } from '../../support/tenants.ts';
+import { persistentVolumeClaim } from '../../../src/tenant/builders/persistentvolumeclaim.ts';
 import { unhealthy } from './fixtures.ts';
 import { TemplateAnnotation } from '../../../src/tenant/deployments.ts';
-import type { ServerObservation, ServerWorld, World } from '../../../src/tenant/model.ts';
+import type { ServerObservation, ServerWorld, SharedWorld, World } from '../../../src/tenant/model.ts';
 
 const NOW = Date.parse('2026-01-02T03:04:05Z');
 const GITHUB = { model: { github: { tokenSecretRef: { name: 'model', key: 'token' } } } };
@@ -634,5 +636,50 @@ describe('children of a deleted tenant of the same name', () => {
     const { servers, waits } = planned(emptyWorld(sampleTenant(), { servers: previous.servers }));
     expect(waits).toMatchObject([{ reason: 'WaitingForDeletion' }]);
     expect([servers[0]?.claim, servers[0]?.deployment]).toEqual([undefined, undefined]);
+  });
+});
+
+describe('servers that share a volume', () => {
+  const tenant = sampleTenant({ ...SHARED_STORAGE, replicas: 2 });
+  const claim = { ...persistentVolumeClaim(tenant, 0), status: { phase: 'Bound', accessModes: ['ReadWriteMany'] } };
+  const shared = (found: Partial<SharedWorld> = {}) =>
+    emptyWorld(tenant, { shared: { claim, publicKeys: 'PEM', ...found } });
+
+  it('are planned with the one claim, and their guards with the image of the operator', () => {
+    const { servers, volumeServer } = planned(shared());
+    expect(servers.map(({ claim: desired }) => desired?.metadata.name)).toEqual(['acme-shared', 'acme-shared']);
+    for (const { deployment } of servers) {
+      expect(deployment?.spec?.template.spec?.initContainers).toMatchObject([{ image: OPERATOR.operatorImage }]);
+    }
+    expect(volumeServer?.server?.name).toBe('acme-0');
+  });
+
+  it('start while the keys are in the cluster, and not before they are known at all', () => {
+    const guardConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'acme-guard' } };
+    expect(writes(planned(shared({ publicKeys: undefined, guardConfigMap })))).toEqual([0, 1]);
+    const none = planned(shared({ publicKeys: undefined }));
+    expect([writes(none), none.waits.map(({ reason }) => reason)]).toEqual([
+      [],
+      ['ServersStarting', 'ServersStarting'],
+    ]);
+  });
+
+  it('keep their guards where the operator does not know its image any more', () => {
+    const world = running(tenant, { shared: { claim, publicKeys: 'PEM' } }, planned(shared()));
+    const { servers } = planned(world, { facts: { ...OPERATOR, operatorImage: undefined } });
+    for (const { replaces, upgrade, deployment } of servers) {
+      expect([replaces, upgrade]).toEqual([false, undefined]);
+      expect(deployment?.spec?.template.spec?.initContainers).toMatchObject([{ image: OPERATOR.operatorImage }]);
+    }
+  });
+
+  it('have one sweep of their volume, whichever of them run', () => {
+    const requested = {
+      ...claim,
+      metadata: { ...claim.metadata, uid: 'uid-claim', annotations: { 'copilot-operator.dev/sweep-at': 'now' } },
+    };
+    const servers = new Map([0, 1].map((index) => [index, { index, pods: [], claim: requested }]));
+    const { sweeps } = planned({ ...shared({ claim: requested }), servers });
+    expect(sweeps).toMatchObject([{ index: 0, action: 'start', besideServer: false }]);
   });
 });

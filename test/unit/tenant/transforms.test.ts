@@ -7,7 +7,7 @@ import { podCause } from '../../../src/tenant/decisions/pod-cause.ts';
 import { observeServer } from '../../../src/tenant/observe.ts';
 import { mountsClaim, pingAddress } from '../../../src/tenant/pods.ts';
 import { slimDeployment, slimJob, slimPod } from '../../../src/tenant/transforms.ts';
-import { tenantKeys } from '../../../src/tenant/world.ts';
+import { tenantKeys } from '../../../src/tenant/read-servers.ts';
 import { sampleTenant, serverPod } from '../../support/tenants.ts';
 import { NOW } from './fixtures.ts';
 

@@ -7,13 +7,8 @@ import type { KubeObject, NamespacedName } from '../../../src/kube/types/types.t
 import type { LastWrite } from '../../../src/kube/write/recent-writes.ts';
 import { BY_TENANT } from '../../../src/resources/session-index.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
-import {
-  readWorld,
-  TENANT_INDEX,
-  tenantKeys,
-  type TenantStores,
-  type WorldContext,
-} from '../../../src/tenant/world.ts';
+import { TENANT_INDEX, tenantKeys } from '../../../src/tenant/read-servers.ts';
+import { readWorld, type TenantStores, type WorldContext } from '../../../src/tenant/world.ts';
 import { HIDDEN_NODES } from '../../../src/tenant/nodes.ts';
 import { sampleTenant } from '../../support/tenants.ts';
 import { NOW } from './fixtures.ts';

@@ -5,6 +5,8 @@ import { SERVER_CONTAINER } from '../../../resources/pod.ts';
 export type IPFamily = 'IPv4' | 'IPv6';
 
 export const ANY_IPV4 = '0.0.0.0';
+/** Where a server listens that has a guard in front of it. */
+export const LOOPBACK = '127.0.0.1';
 const ANY = '::';
 
 /**

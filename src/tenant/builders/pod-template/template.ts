@@ -8,6 +8,7 @@ import { TemplateAnnotation } from '../../deployments.ts';
 import type { Restart, ServerImage } from '../../model.ts';
 import { serverAffinity } from './affinity.ts';
 import { serverContainer } from './container.ts';
+import { guardContainer } from './guard.ts';
 import type { IPFamily } from './listen-address.ts';
 import { CURRENT_REVISION } from './revisions.ts';
 import { volumes } from './volumes.ts';
@@ -71,6 +72,9 @@ export const podTemplate: RenderPodTemplate = (tenant, index, facts, revision) =
       securityContext: podSecurity(tenant),
       // The pause container is PID 1 and reaps what the agent's commands leave; neither program does, and images need no init.
       ...(revision >= 2 && { shareProcessNamespace: true }),
+      ...(facts.image.guard !== undefined && {
+        initContainers: [guardContainer(tenant, index, facts.image.guard)],
+      }),
       containers: [serverContainer(tenant, { image: facts.image.image, ipFamily: facts.ipFamily ?? 'IPv4' }, revision)],
       volumes: volumes(tenant, index, revision),
       ...scheduling(tenant),

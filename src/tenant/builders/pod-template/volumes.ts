@@ -1,8 +1,9 @@
 /** The volumes of a server's pod and where they are mounted. */
 import type { ServerSpec } from '../../../api/tenant.ts';
-import { serverName } from '../../../resources/names.ts';
+import { claimName } from '../../../resources/names.ts';
 import type { Container, PodSpec } from '../../../resources/pod.ts';
-import type { CopilotTenant } from '../../../resources/tenant.ts';
+import { isSharedStorage, type CopilotTenant } from '../../../resources/tenant.ts';
+import { guardVolumes } from './guard.ts';
 import { CA_BUNDLE, CACHE, COPILOT_HOME, HOME, WORKSPACE } from './paths.ts';
 
 type VolumeMounts = NonNullable<Container['volumeMounts']>;
@@ -38,20 +39,18 @@ export function volumeMounts({ spec: { network } }: CopilotTenant, revision: num
   ];
 }
 
-export function volumes(
-  { metadata, spec: { server, network } }: CopilotTenant,
-  index: number,
-  revision: number,
-): Volumes {
+export function volumes(tenant: CopilotTenant, index: number, revision: number): Volumes {
+  const { server, network } = tenant.spec;
   const sizes = sizeLimits(server, revision);
   const ca = network.caBundle?.configMapKeyRef;
   return [
     { name: 'home', emptyDir: { sizeLimit: sizes.home } },
     // SQLite databases and logs of the CLI. WAL files must not be on a network volume, so they are not kept.
     ...(revision < 2 ? [{ name: 'copilot-home', emptyDir: { sizeLimit: '2Gi' } }] : []),
-    { name: 'sessions', persistentVolumeClaim: { claimName: serverName(metadata.name, index) } },
+    { name: 'sessions', persistentVolumeClaim: { claimName: claimName(tenant, index) } },
     { name: 'workspace', emptyDir: { sizeLimit: sizes.workspace } },
     { name: 'tmp', emptyDir: { sizeLimit: sizes.tmp } },
+    ...(isSharedStorage(tenant) ? guardVolumes(tenant) : []),
     ...(ca ? [{ name: 'ca-bundle', configMap: { name: ca.name, items: [{ key: ca.key, path: 'ca.crt' }] } }] : []),
   ];
 }

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { UnreachableError } from '../../../../src/copilot/index.ts';
 import { LeadershipLostError } from '../../../../src/kube/runtime/leader-election.ts';
+import { HeldElsewhereError } from '../../../../src/servers/survey/sessions.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { KEY, World } from './world.ts';
 
@@ -176,5 +177,54 @@ describe('operations', () => {
     await expect(world.survey.deleteUnused(KEY, 'one', unused('one'))).rejects.toThrow(LeadershipLostError);
     expect(world.calls()).not.toHaveProperty(['session.delete']);
     expect(world.facts('one')).toBeDefined();
+  });
+});
+
+describe('operations on a server that has a guard', () => {
+  const guarded = { guardOf: 'team/acme' };
+
+  it.each(['close', 'delete'] as const)('%s a session only after the guard has granted that', async (operation) => {
+    world.sessions.turn('one');
+    await world.firstPoll(guarded);
+    await world.survey[operation](KEY, 'one');
+    const method = operation === 'close' ? 'sessions.close' : 'session.delete';
+    expect(world.grants).toEqual([[`${operation} one`, []]]);
+    expect(world.server.received.map((call) => call.method)).toContain(method);
+  });
+
+  it('do nothing to a session that another server has, and name that', async () => {
+    world.sessions.turn('one');
+    await world.firstPoll(guarded);
+    world.heldBy = 'team/acme-1';
+    for (const operation of ['close', 'delete'] as const) {
+      const failed = world.survey[operation](KEY, 'one');
+      await expect(failed).rejects.toThrow(HeldElsewhereError);
+      await expect(failed).rejects.toMatchObject({ holder: 'team/acme-1' });
+    }
+    expect(world.calls()).toEqual({});
+  });
+
+  it('take a session that another server has for one in use', async () => {
+    world.sessions.turn('one');
+    await world.firstPoll(guarded);
+    world.heldBy = 'team/acme-1';
+    const { modifiedTime = 0 } = world.facts('one') ?? {};
+    await world.clock.advance(60_000);
+    expect(await world.survey.deleteUnused(KEY, 'one', { modifiedTime, expiresAt: 0 })).toBe('InUse');
+    expect(world.facts('one')).toBeDefined();
+  });
+
+  it('store no labels: that is a write to a session which the gateway has', async () => {
+    world.sessions.prompt('one');
+    await world.firstPoll(guarded);
+    expect(await world.survey.label(KEY, 'one', { owner: 'alice' })).toBe(false);
+    expect([world.calls(), world.grants]).toEqual([{}, []]);
+  });
+
+  it('need no grant where there is no guard', async () => {
+    world.sessions.turn('one');
+    await world.firstPoll();
+    await world.survey.delete(KEY, 'one');
+    expect(world.grants).toEqual([]);
   });
 });

@@ -20,6 +20,10 @@ export class World {
   readonly logged: unknown[] = [];
   readonly errors: unknown[] = [];
   readonly observed: number[] = [];
+  /** What the guard was asked for, as `delete one`, and the calls that the server had got by then. */
+  readonly grants: [what: string, after: readonly (string | undefined)[]][] = [];
+  /** The server that has every session, by the word of the guard. */
+  heldBy: string | undefined;
   /** This process does not surely hold the lease. */
   gateClosed = false;
   readonly servers: ServerRegistry;
@@ -44,6 +48,10 @@ export class World {
         error: (...args: unknown[]) => this.errors.push(args),
       },
       observePoll: (ms) => this.observed.push(ms),
+      grant: (_client, _server, { sessionId, intent }) => {
+        this.grants.push([`${intent} ${sessionId}`, this.server.received.map(({ method }) => method)]);
+        return Promise.resolve({ heldBy: this.heldBy });
+      },
     });
     this.survey.onChange((key, ids) => this.changes.push([key, ids]));
   }
@@ -64,8 +72,8 @@ export class World {
   }
 
   /** Lets the survey poll the server for the first time; what happened until then is dropped. */
-  async firstPoll(): Promise<void> {
-    this.servers.set(this.target());
+  async firstPoll(changes: Partial<ServerTarget> = {}): Promise<void> {
+    this.servers.set(this.target(changes));
     await this.clock.advance(100);
     if (this.survey.get(KEY) === undefined) throw new Error('there is no answer after 100 ms');
     this.calls();

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { unavailability, type AvailabilityInput } from '../../../../src/session/decisions/availability.ts';
 import { located, serverView } from '../../../support/sessions.ts';
-import { sampleTenant } from '../../../support/tenants.ts';
+import { sampleTenant, SHARED_STORAGE } from '../../../support/tenants.ts';
 
 const silent = serverView(0, { answer: undefined });
 
@@ -21,6 +21,12 @@ describe('a session can be observed', () => {
     ['when another server has it now', { servers: [silent, serverView(1)], located: located(), lastServer: 'acme-0' }],
   ])('%s', (_case, seen) => {
     expect(found({}, seen)).toBeUndefined();
+  });
+
+  it('on any server of a volume that all share, though the last one does not answer', () => {
+    const seen = { servers: [silent, serverView(1)], lastServer: 'acme-0' };
+    expect(found({ ...SHARED_STORAGE, replicas: 2 }, seen)).toBeUndefined();
+    expect(found({ ...SHARED_STORAGE }, { ...seen, servers: [silent] })).toBe('TenantUnavailable transient');
   });
 });
 

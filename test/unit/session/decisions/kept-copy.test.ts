@@ -9,6 +9,7 @@ const server = (index: number, answers: boolean, surplus = false): ServerView =>
   index,
   name: `acme-${index}`,
   key: `team/acme-${index}`,
+  volume: { claim: `acme-${index}`, index },
   runState: 'Expected',
   surplus,
   answer: answers ? answerOf(0) : undefined,

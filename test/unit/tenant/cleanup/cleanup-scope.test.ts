@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { LastCleanup } from '../../../../src/api/tenant-status.ts';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { cleanupScope, isPaused } from '../../../../src/tenant/cleanup/cleanup-scope.ts';
-import { sampleTenant } from '../../../support/tenants.ts';
+import { sampleTenant, SHARED_STORAGE } from '../../../support/tenants.ts';
 import { boundClaim, pod, rolledOutDeployment } from '../fixtures.ts';
 import type { ServerWorld } from '../../../../src/tenant/model.ts';
 
@@ -112,5 +112,37 @@ describe('the scope of a cleanup', () => {
       volumes: [],
       reason: 'NoVolumes',
     });
+  });
+});
+
+describe('the scope of a cleanup of a volume that servers share', () => {
+  const scope = (spec: CopilotTenantSpecInput, live = none, claim = boundClaim()) =>
+    cleanupScope(sampleTenant({ ...SHARED_STORAGE, replicas: 2, ...spec }), live, claim);
+
+  it('is nothing while servers run: a run has no grant, and would delete beside them', () => {
+    const found = scope({});
+    expect(found).toMatchObject({ servers: [], volumes: [], reason: 'ThroughOneServer' });
+    expect(isPaused(found)).toBe(true);
+  });
+
+  it.each<[string, CopilotTenantSpecInput]>([
+    ['suspended', { suspend: true }],
+    ['scaled to zero', { replicas: 0 }],
+  ])('is the volume, once, when the tenant is %s', (_case, spec) => {
+    const found = scope(spec);
+    expect(found).toMatchObject({ servers: [], volumes: [0], reason: 'OnVolumes' });
+    expect(isPaused(found)).toBe(false);
+  });
+
+  it('is nothing until the last server has stopped, also one that was scaled down', () => {
+    const going = new Map<number, ServerWorld>([[2, { index: 2, pods: [pod()] }]]);
+    expect(isPaused(scope({ replicas: 0 }, going))).toBe(true);
+    expect(scope({ replicas: 0 }, going).volumes).toEqual([]);
+  });
+
+  it('is nothing without the volume, or while that is being deleted', () => {
+    expect(cleanupScope(sampleTenant({ ...SHARED_STORAGE, suspend: true }), none).reason).toBe('NoVolumes');
+    const deleted = boundClaim({}, { deletionTimestamp: '2026-01-02T03:04:05Z' });
+    expect(scope({ suspend: true }, none, deleted).reason).toBe('NoVolumes');
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { LastCleanup } from '../../../../src/api/tenant-status.ts';
 import { timestamp } from '../../../../src/kube/types/time.ts';
 import { cleanupVerdict } from '../../../../src/tenant/cleanup/cleanup-verdict.ts';
-import { sampleTenant } from '../../../support/tenants.ts';
+import { sampleTenant, SHARED_STORAGE } from '../../../support/tenants.ts';
 import { MINUTE, NOW } from '../fixtures.ts';
 
 const tenant = sampleTenant({ sessions: { ttl: '1h' } });
@@ -56,5 +56,30 @@ describe('the condition CleanupHealthy', () => {
     const { message } = cleanupVerdict(tenant, failed(2));
     expect(message).toMatch(/No answer\..*kubectl logs.*CronJob acme-cleanup/);
     expect(cleanupVerdict(tenant, failed(3)).message).toBe(message);
+  });
+});
+
+describe('the condition CleanupHealthy of servers that share a volume', () => {
+  const through = { server: { index: 1, name: 'acme-1' }, reason: 'Kept', message: 'It works.' } as const;
+  const shared = (sessions: object = {}, spec: object = {}) =>
+    sampleTenant({ ...SHARED_STORAGE, ...spec, sessions: { ttl: '1h', ...sessions } });
+
+  it('names the server that deletes, whatever the last run did', () => {
+    const { status, reason, message } = cleanupVerdict(shared(), last(3), undefined, through);
+    expect(`${status} ${reason}`).toBe('True ThroughOneServer');
+    expect(message).toContain('Server acme-1 deletes expired sessions from the volume that all servers share');
+  });
+
+  it('says that nothing is deleted, for want of a server or by the spec', () => {
+    const none = { reason: 'NoneReady', message: 'No server is ready.' } as const;
+    expect(cleanupVerdict(shared(), undefined, undefined, none)).toMatchObject({ status: 'Unknown' });
+    expect(cleanupVerdict(shared({ cleanupDryRun: true }), undefined, undefined, through).message).toContain(
+      'deletes no expired session',
+    );
+  });
+
+  it('is that of the runs while no server runs', () => {
+    expect(cleanupVerdict(shared({}, { suspend: true }), last(2)).reason).toBe('CleanupFailing');
+    expect(cleanupVerdict(shared({}, { replicas: 0 }), last()).reason).toBe('CleanupSucceeded');
   });
 });

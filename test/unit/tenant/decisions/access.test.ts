@@ -4,7 +4,7 @@ import { bindingToken } from '../../../../src/resources/binding.ts';
 import { bindingSecret } from '../../../../src/tenant/builders/bindingsecret.ts';
 import { networkPolicy } from '../../../../src/tenant/builders/networkpolicy.ts';
 import { accessDecision, type AccessInput } from '../../../../src/tenant/decisions/access.ts';
-import { CREDENTIAL, GATEWAY, OPERATOR, sampleTenant, TOKEN } from '../../../support/tenants.ts';
+import { CREDENTIAL, GATEWAY, OPERATOR, sampleTenant, SHARED_STORAGE, TOKEN } from '../../../support/tenants.ts';
 
 const tenant = sampleTenant();
 const policy = (access: Access) => networkPolicy(tenant, OPERATOR, access);
@@ -44,6 +44,12 @@ describe('the access of a tenant', () => {
       'Gateway',
       'Isolated',
     ],
+    [
+      'needed by servers that share a volume, whatever was recorded',
+      { tenant: sampleTenant(SHARED_STORAGE, {}, { access: 'Direct', observedGeneration: 1 }) },
+      'Gateway',
+      'SharedStorage',
+    ],
     ['recorded, whatever the binding is', { ...recorded('Direct'), binding: binding('Gateway') }, 'Direct', 'Recorded'],
     ['recorded, though the gateway is gone', { ...recorded('Gateway'), hasGateway: false }, 'Gateway', 'Recorded'],
     ['of an older operator, though a gateway is new', older, 'Direct', 'Observed'],
@@ -69,6 +75,12 @@ describe('the access of a tenant', () => {
     expect(cause?.reason).toBe('GatewayNotInstalled');
     expect(cause?.message).toContain(message);
     expect(cause?.message).toMatch(/gateway.enabled .*--gateway-address.* or spec.access to Direct/);
+  });
+
+  it('Gateway that servers need which share a volume is not there without a gateway, and the message says what to do', () => {
+    const { cause } = decide({ tenant: sampleTenant(SHARED_STORAGE), hasGateway: false });
+    expect(cause?.reason).toBe('GatewayNotInstalled');
+    expect(cause?.message).toMatch(/^spec.topology is SharedStorage, which needs a gateway, .*set gateway.enabled/);
   });
 
   it('Gateway that the isolation needs is not there without a gateway, and the message names the field', () => {

@@ -60,3 +60,20 @@ describe('the losses that a user accepts', () => {
     expect([...acceptedLosses(value)]).toEqual(expected);
   });
 });
+
+describe('a volume that servers share', () => {
+  const shared = (other: Partial<VolumeInput>) => loss({ shared: 'acme-shared', ...other })?.message;
+
+  it('is lost with the same words for each of them, which name its claim', () => {
+    const message = shared({ live: undefined });
+    expect(message).toMatch(
+      /^PersistentVolumeClaim acme-shared \(UID uid-claim\) with the sessions of tenant acme was deleted\. /,
+    );
+    expect(shared({ live: undefined, server: 'acme-1' })).toBe(message);
+  });
+
+  it('is about to be lost when its claim is being deleted', () => {
+    const live = boundClaim({}, { deletionTimestamp: '2026-01-02T03:04:05Z' });
+    expect(shared({ live })).toMatch(/removed when tenant acme has no server any more\. The servers are kept running/);
+  });
+});

@@ -61,7 +61,7 @@ function pod(scope: CleanupScope, phase: string, deleted = false): Pod {
 }
 
 const decide = (state: 'Stopped' | 'Running' | 'Failed', jobs: readonly Job[], pods: readonly Pod[] = []) => {
-  const { reason, message, withdrawn } = volumeJobsDecision({ server: 'acme-1', state, jobs, pods });
+  const { reason, message, withdrawn } = volumeJobsDecision({ volume: 'acme-1', state, jobs, pods });
   return [reason, message, withdrawn.length];
 };
 const FOR_JOB = 'Job acme-cleanup-1, which deletes sessions on its volume, has ended or is deleted';

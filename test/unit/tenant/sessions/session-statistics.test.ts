@@ -7,7 +7,7 @@ import type { ClientCounts } from '../../../../src/tenant/gateway-clients.ts';
 import { SessionStatistics } from '../../../../src/tenant/sessions/session-statistics.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { CountedSessions } from '../../../support/counted-sessions.ts';
-import { sampleTenant } from '../../../support/tenants.ts';
+import { sampleTenant, SHARED_STORAGE } from '../../../support/tenants.ts';
 import { boundClaim, MINUTE, NOW, pod, SECOND } from '../fixtures.ts';
 import type { ServerWorld } from '../../../../src/tenant/model.ts';
 import {
@@ -312,5 +312,39 @@ describe('the clients of a tenant', () => {
     await clock.advance(15 * SECOND);
     changed(KEY);
     expect(woken).toEqual([5 * SECOND]);
+  });
+});
+
+describe('the session statistics of servers that share a volume', () => {
+  const SHARED = { ...SHARED_STORAGE, replicas: 2 };
+
+  it('count each session once, with what the server says that has most of it', () => {
+    observe(SHARED);
+    source.set('team/acme-0', { active: 1, loaded: 1, unloaded: 2 });
+    source.set('team/acme-1', { active: 1, loaded: 1, unloaded: 2 });
+    expect(observe(SHARED).fields.sessions).toEqual({ active: 1, loaded: 2, total: 4 });
+  });
+
+  it('are known when one server answers: it lists all', () => {
+    observe(SHARED);
+    source.set('team/acme-1', { unloaded: 3 });
+    expect(observe(SHARED).fields.sessions).toEqual({ active: 0, loaded: 0, total: 3 });
+  });
+
+  it('keep the last report while no server answers', () => {
+    source.set('team/acme-0', { unloaded: 3 });
+    observe(SHARED);
+    source.remove('team/acme-0');
+    expect(observe(SHARED).fields.sessions).toMatchObject({ total: 3 });
+  });
+
+  it('name the volume and no server when that is nearly full', () => {
+    const { pressure } = statistics.observe(
+      sampleTenant(SHARED),
+      servers(2),
+      new Map([0, 1].map((index) => [index, { time: timestamp(NOW), space: 90, capacity: '100Mi' }])),
+      undefined,
+    );
+    expect(pressure?.message).toContain('The file system of the volume acme-shared (100Mi) was 90 % full');
   });
 });
