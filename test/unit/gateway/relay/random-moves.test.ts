@@ -82,8 +82,10 @@ class OneVolume {
       clients: life.clients,
       calls: life.calls,
       journal: (id) => server.disk.journal(id),
-      mayRefuse: ({ client }, { data }) =>
-        client.hasDetached || RETRIED.has(String((data as { rule?: unknown } | undefined)?.rule)),
+      mayRefuse: ({ client }, { data }) => {
+        const { rule = '' } = (data ?? {}) as { rule?: string };
+        return client.hasDetached || RETRIED.has(rule);
+      },
     });
     problems.push(...guards.violations);
     for (const { id, state, clients } of world.relay.sessions()) {
