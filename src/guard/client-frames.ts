@@ -10,6 +10,7 @@ import {
   type RequestId,
 } from '../copilot/index.ts';
 import { headerOf } from '../copilot/framing.ts';
+import { toError } from '../kube/types/errors.ts';
 import { GRANT_METHOD, GUARD_ERROR, GUARD_RULES } from '../resources/guard-protocol.ts';
 import type { SessionGrant } from '../resources/session-grant.ts';
 import type { CallKind } from './fence.ts';
@@ -127,7 +128,7 @@ export class ClientFrames {
     try {
       grant = readGrant(paramsIn(body)['grant']);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const { message } = toError(error);
       return this.#refuse(call, { rule: 'BadGrant', message: `the grant is refused: ${message}` });
     }
     kept(1);

@@ -1,5 +1,6 @@
 /** The file of public keys, which may be replaced while the guard runs. */
 import { readFileSync, statSync } from 'node:fs';
+import { toError } from '../kube/types/errors.ts';
 import { grantVerifiers, type GrantVerifier } from '../resources/session-grant.ts';
 
 /** Looks at the file whenever keys are needed, which is once for each load of a session. */
@@ -24,7 +25,7 @@ export class KeyFile {
       this.#look();
       this.#problem = undefined;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const { message } = toError(error);
       if (message !== this.#problem) this.#failed(`${this.#path}: ${message}`);
       this.#problem = message;
     }

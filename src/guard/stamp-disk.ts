@@ -81,6 +81,6 @@ export async function unlessAbsent<T>(result: Promise<T>): Promise<T | undefined
   }
 }
 
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
 }
