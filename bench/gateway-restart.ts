@@ -37,7 +37,7 @@ async function figuresOf({ binary, host, limitMs }: (typeof PROGRAMS)[number]): 
   await putSessions(alone, server.token, model, IDS);
   await using gateway = await world.startGateway();
   const client = await Caller.admitted(gateway.door);
-  const resume = (by: Caller): Promise<void> => by.call('resume', 'session.resume', { ...declared, sessionId: IDS[0] });
+  const resume = (by: Caller): Promise<unknown> => by.call('resume', 'session.resume', { ...declared, sessionId: IDS[0] });
   await resume(client);
   const [ours, bare]: [number[], number[]] = [[], []];
   for (let round = 1; round <= ROUNDS; round += 1) {

@@ -71,12 +71,13 @@ export class Caller {
     return caller;
   }
 
-  async call(id: string, method: string, params: object): Promise<void> {
+  async call(id: string, method: string, params: object): Promise<unknown> {
     const { promise, resolve } = Promise.withResolvers<Answer>();
     this.#open.set(id, resolve);
     this.#socket.write(encodeFrame(JSON.stringify({ jsonrpc: '2.0', id, method, params })));
-    const { error } = await promise;
+    const { result, error } = await promise;
     if (error !== undefined) throw new Error(`${method}: ${error.message}`);
+    return result;
   }
 
   close(): void {
@@ -86,6 +87,7 @@ export class Caller {
 
 interface Answer {
   readonly id: unknown;
+  readonly result?: unknown;
   readonly error?: { readonly message: string };
 }
 

@@ -58,6 +58,10 @@ export interface GatewayTenant extends TenantRef {
   readonly rates?: TenantRates | undefined;
   /** Whether it sleeps; undefined: it never does. */
   readonly sleep?: TenantSleep | undefined;
+  /** `spec.topology`: whether its servers share one volume; undefined: each has its own. */
+  readonly topology?: 'SharedStorage' | undefined;
+  /** Of one whose servers share a volume: UIDs of all pods of its servers that the cache has, whatever they do. */
+  readonly pods?: readonly string[] | undefined;
   /** The field by which its author has its servers stopped; undefined: they are to run, or to sleep. */
   readonly stoppedBy?: 'spec.suspend' | 'spec.replicas' | undefined;
 }
@@ -140,6 +144,22 @@ export interface GatewayServer {
   readonly token: () => Promise<string>;
   /** The server has refused the token: the next call of `token` reads it again. */
   readonly tokenRefused: () => void;
+}
+
+/** Whether anything of a pod can still run: whether a session that was loaded there may be loaded elsewhere. */
+export interface PodFate {
+  /** `Deleted`: the API server does not have it. `Ended`: its kubelet says that its containers have ended. */
+  readonly reason: 'Deleted' | 'Ended' | 'Terminating' | 'NotReported' | 'Running' | 'Unknown';
+  /** Nothing of it can write any more, now and later. */
+  readonly isGone: boolean;
+  /** For clients, as a sentence without an end: which pod on which node, and what its administrator can do. */
+  readonly message: string;
+}
+
+/** Finds out what became of pods. */
+export interface PodFates {
+  /** Asks the API server, and believes no cache: it may be late, and who changes labels of a pod takes it out of one. */
+  fateOf(namespace: string, podUID: string): Promise<PodFate>;
 }
 
 /** That the turns in a pod are to end, and no new ones begin: what the operator states before it replaces or stops the pod. */

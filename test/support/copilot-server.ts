@@ -1,7 +1,7 @@
 // Real Copilot servers as child processes on the loopback, each with a home of its own.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,6 +39,8 @@ interface Place {
   readonly network?: IPv6OnlyNetwork;
   /** What it is told to listen on. */
   readonly host: string;
+  /** The directory of its sessions, which others have, too; default: one in its home. */
+  readonly sessions?: string;
 }
 
 /** One server that can be killed, stopped and started again at the same port with the same state. */
@@ -69,6 +71,9 @@ export class CopilotServer implements AsyncDisposable {
     this.#token = token;
     this.#options = options;
     this.#env = env;
+    if (place?.sessions === undefined) return;
+    mkdirSync(join(this.#home, '.copilot'));
+    symlinkSync(place.sessions, this.sessionState);
   }
 
   /**

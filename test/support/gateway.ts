@@ -9,6 +9,7 @@ import type { Isolation } from '../../src/api/names.ts';
 import { Pauses } from '../../src/gateway/pauses.ts';
 import { Gateway, type GatewayOptions } from '../../src/gateway/gateway.ts';
 import { rulesByIsolation } from '../../src/gateway/methods/rules.ts';
+import type { FenceMeans } from '../../src/gateway/relay/fence.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { RoutedRelay } from '../../src/gateway/forward/routed-relay.ts';
 import { UnreadMemory, unreadLimits } from '../../src/gateway/client/unread-memory.ts';
@@ -64,6 +65,8 @@ export interface GatewayInProcessOptions extends Partial<
   readonly issuers?: TokenIssuers;
   /** How it connects to servers, if it is the only replica; default: TCP. */
   readonly dial?: Dial;
+  /** What sessions are loaded with where servers share a volume. */
+  readonly shared?: FenceMeans;
   /** Of its clients; default: that of this machine. */
   readonly clock?: Clock;
 }
@@ -103,6 +106,7 @@ export class GatewayInProcess implements AsyncDisposable {
       observer: relayMetrics,
       limits: relayLimits,
       mayFollow: homes !== undefined,
+      shared: options.shared,
       dial: this.#answers.dial(
         homes === undefined ? (options.dial ?? dialTcpGathering) : dialTcpWhile(() => homes.mayAct),
       ),

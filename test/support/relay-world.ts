@@ -11,6 +11,7 @@ import {
 } from '../../src/copilot/index.ts';
 import { rulesByIsolation } from '../../src/gateway/methods/rules.ts';
 import type { ClientHandler, ClientLink, ClientWork, CloseReason, TenantRef } from '../../src/gateway/model.ts';
+import type { FenceMeans } from '../../src/gateway/relay/fence.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay } from '../../src/gateway/relay/relay.ts';
 import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';
@@ -195,6 +196,13 @@ export class ClientEnd {
 /** Timers of a connection on which nothing is under way: the server may become silent. */
 export const CONNECTION_TIMERS = 1;
 
+interface RelayWorldOptions {
+  readonly mayFollow?: boolean;
+  readonly clock?: FakeClock;
+  /** What sessions of tenants whose servers share a volume are loaded with. */
+  readonly shared?: FenceMeans;
+}
+
 export class RelayWorld {
   readonly fleet = new StaticFleet({ host: '10.0.0.1', port: 4321 }, 'token of the server');
   /** Connections that were dialled. */
@@ -223,7 +231,10 @@ export class RelayWorld {
   #clients = 0;
 
   /** `mayFollow`: as with further replicas. */
-  constructor(limits: Partial<RelayLimits> = {}, { mayFollow = false, clock = new FakeClock() } = {}) {
+  constructor(
+    limits: Partial<RelayLimits> = {},
+    { mayFollow = false, clock = new FakeClock(), shared }: RelayWorldOptions = {},
+  ) {
     this.clock = clock;
     this.answers.set('ping', (end, { id }) => end.answer(id, { timestamp: new Date(clock.now()).toISOString() }));
     const { fleet } = this;
@@ -239,6 +250,7 @@ export class RelayWorld {
       ownership: this.ownership,
       dial: this.#dial,
       mayFollow,
+      shared,
       wakes: this.wakes,
     });
     observer.watch(this.relay);

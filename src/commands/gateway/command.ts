@@ -1,4 +1,5 @@
 /** The command `gateway`: wires the rooms of the gateway and runs them. */
+import { randomUUID } from 'node:crypto';
 import { type Logger, pino } from 'pino';
 import { FIELD_MANAGER } from '../../api/names.ts';
 import { createAdmission } from '../../gateway/admission/admission.ts';
@@ -21,6 +22,7 @@ import { GatewayMetrics } from '../../gateway/report/metrics.ts';
 import { PeerMetrics } from '../../gateway/report/peer-metrics.ts';
 import { RelayMetrics } from '../../gateway/report/relay-metrics.ts';
 import { addFleet } from '../../gateway/routing/add-fleet.ts';
+import { ListedPodFates } from '../../gateway/routing/pod-fates.ts';
 import { SecretKeys } from '../../gateway/secret-keys.ts';
 import { postWakes, WakeAsker } from '../../gateway/wake-asker.ts';
 import { Client } from '../../kube/client/client.ts';
@@ -38,7 +40,9 @@ import type { Keys } from '../../kube/types/keys.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import { INTERNAL_AUDIENCE } from '../../resources/gateway-internal.ts';
 import type { WakeAsk } from '../../resources/operator-internal.ts';
-import { PEER_KEYS, STAMP_KEYS, type KeySecret } from '../../resources/key-secret.ts';
+import { grantSignerOf } from '../../resources/grant-keys.ts';
+import { GRANT_KEYS, PEER_KEYS, STAMP_KEYS, type KeySecret } from '../../resources/key-secret.ts';
+import type { GrantSigner } from '../../resources/session-grant.ts';
 import type { FollowedIssuers } from './oidc.ts';
 import { openCoordination } from './coordination.ts';
 import { addForwarding } from './forwarding.ts';
@@ -91,6 +95,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     records: addSessionRecords(manager),
   };
   const coordination = await openCoordination(manager, options.coordination, namespace, metrics.registry);
+  const grantKeys = addKeys(manager, 'grant keys', GRANT_KEYS, namespace);
   const pauses = new Pauses(fleet);
   const relayMetrics = new RelayMetrics(metrics.registry);
   const peerMetrics = new PeerMetrics(metrics.registry);
@@ -118,6 +123,13 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     limits: { keptBytes: options.maxKeptBytes },
     mayFollow: peers !== undefined,
     wakes: asker,
+    shared: {
+      store: coordination,
+      fates: new ListedPodFates(manager.client),
+      signers: signersOf(grantKeys),
+      // No two processes have the same: a pod's name comes again with each start of its container.
+      holder: randomUUID(),
+    },
     dial: dialTcpWhile(() => peers?.mayAct !== false),
   });
   relayMetrics.watch(local);
@@ -182,6 +194,16 @@ function addKeys(manager: Manager, name: string, secret: KeySecret, namespace: s
   const keys = new SecretKeys({ secret, client, clock, log, namespace });
   manager.addRunnable({ name, stopsLast: true, run: (stopping) => keys.run(stopping) });
   return keys;
+}
+
+/** Who signs by these keys. Each is made of the bytes once: that takes as long as many signatures. */
+function signersOf(keys: Keys): () => readonly GrantSigner[] {
+  let made: { readonly of: Keys['all']; readonly signers: readonly GrantSigner[] } | undefined;
+  return () => {
+    const { all } = keys;
+    if (made?.of !== all) made = { of: all, signers: all.map(grantSignerOf) };
+    return made.signers;
+  };
 }
 
 /** Asks the operator for tenants to be woken, as long as clients are served. */

@@ -13,6 +13,7 @@ import {
   clientGone,
   copied,
   isResult,
+  isUngranted,
   isUnloaded,
   loadFailure,
   lost,
@@ -53,13 +54,16 @@ export interface AttachRequest {
  * context and the same journal.
  */
 export async function attach(home: Home, client: SessionClient, request: AttachRequest): Promise<void> {
-  for (;;) {
-    const session = home.sessionFor(request.sessionId);
+  for (let host = home; ;) {
+    const session = host.sessionFor(request.sessionId);
     // Not in its turn: what waits for that, such as a drain, must not wait for a client.
     if (session.asking.isOpen) await session.asking.none();
-    const outcome = await session.exclusively(() => attachInTurn(home, client, session, request), client.gone);
+    const at = host;
+    const outcome = await session.exclusively(() => attachInTurn(at, client, session, request), client.gone);
     if (outcome === undefined) return request.answered(clientGone());
     if (outcome === 'Done') return;
+    // Its server may be another one by now.
+    host = host.hostOf(session);
   }
 }
 
@@ -70,6 +74,7 @@ async function attachInTurn(
   request: AttachRequest,
 ): Promise<'Done' | 'Again'> {
   for (let repeats = 0; ; repeats += 1) {
+    if (home.hostOf(session) !== home) return 'Again';
     // It may have been unloaded or deleted, and forgotten, while this waited.
     if (home.sessionFor(request.sessionId) !== session || session.asking.isOpen) return 'Again';
     if ((await attachOnce(home, client, session, request, repeats)) === 'Done') return 'Done';
@@ -89,9 +94,11 @@ async function attachOnce(
     forgetUnused(home, session);
     return 'Done';
   };
+  const { left } = home;
   try {
-    await home.upstream.opened(client.gone);
+    await home.upstream.opened(goneOrLeft(home, client));
   } catch (error) {
+    if (left.aborted && !client.isEnded) return 'Again';
     return refuse(lost(error as CopilotError, repeats > 0));
   }
   let model: SessionModel | undefined;
@@ -107,6 +114,7 @@ async function attachOnce(
   const others = session.attached.declarations.filter((each) => each !== before);
   const declaration = before === undefined ? request.declaration : restated(before, request.declaration);
   const failure = await loadForOthers(home, session);
+  if (home.hostOf(session) !== home) return 'Again';
   if (failure !== undefined) {
     request.answered(failure);
     return 'Done';
@@ -120,7 +128,7 @@ async function attachOnce(
   using _place = place;
   // It may have gone while this waited for others.
   if (client.isEnded) return refuse(clientGone());
-  if (home.session(session.id) !== session) return 'Again';
+  if (home.session(session.id) !== session || home.hostOf(session) !== home) return 'Again';
   // Its server may have been lost since: what others do with it goes on first.
   if (session.isLost && isNeeded(session)) return 'Again';
   const declared = JSON.stringify([...others, declaration]).length;
@@ -185,7 +193,7 @@ async function attachOnServer(
   const { sessionId, answered } = request;
   const { losses } = home.upstream;
   const isCut = (answer: ServerAnswer): boolean =>
-    mayRepeat && answer.kind === 'Lost' && home.upstream.losses !== losses;
+    mayRepeat && (answer.kind === 'Lost' || isUngranted(answer)) && home.upstream.losses !== losses;
   const isCreate = request.method === 'session.create';
   const isFirst = request.isChosen && session.load.loads === 0;
   const isLooked = !session.isLoaded && (isCreate || (isFirst && home.mayFollow && request.taken === undefined));
@@ -193,6 +201,12 @@ async function attachOnServer(
   if (stored?.failure !== undefined) {
     if (isCut(stored.failure)) return 'Again';
     answered(stored.failure);
+    return 'Refused';
+  }
+  const fenced = session.isLoaded ? undefined : await admitted(home, sessionId);
+  if (fenced !== undefined) {
+    if (isCut(fenced)) return 'Again';
+    answered(fenced);
     return 'Refused';
   }
   // Another home may have served it a moment ago, whose clients are gone with it.
@@ -227,6 +241,8 @@ async function attachOnServer(
     if (isAttached && isFirst && resume && home.mayFollow) session.lacksRules = request.taken === undefined;
     if (isAttached && resume) session.hadTurn = true;
     if (isAttached && sent === 'session.resume' && !wasLoaded) session.isDurable = true;
+    // Anybody may ask for any id, and each would leave a record.
+    if (!isAttached && isFirst && isUnloaded(answer)) home.fence?.forget(sessionId);
     // The end of a turn that it has seen nothing of would be taken for the end of its next one.
     if (!session.turn.isRunning) session.delivery.drop(client);
     answered(answer);
@@ -278,6 +294,22 @@ async function loadForOthers(home: Home, session: Session): Promise<ServerAnswer
     // What the server refuses, it will refuse the attach that follows, too.
     return loadFailure(error);
   }
+}
+
+/** Has the server be the one that may load the session. Returns why it is not. */
+async function admitted(home: Home, sessionId: string): Promise<ServerAnswer | undefined> {
+  try {
+    await home.fence?.admit(sessionId, home);
+    return undefined;
+  } catch (error) {
+    return loadFailure(error) ?? lost(asError(error), false);
+  }
+}
+
+/** Aborts when the client goes, or the sessions of the server go on at another one. */
+function goneOrLeft(home: Home, { gone }: SessionClient): AbortSignal | undefined {
+  if (home.fence === undefined) return gone;
+  return gone === undefined ? home.left : AbortSignal.any([gone, home.left]);
 }
 
 interface Stored {

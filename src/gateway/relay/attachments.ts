@@ -102,7 +102,9 @@ export class Attachments {
     const isChosen = typeof chosen === 'string' && chosen !== '';
     const sessionId = isChosen ? chosen : newId();
     const home = isChosen ? homes.homeOf(sessionId) : homes.place(sessionId, this.#client.user);
-    const go = () => this.#attachTo(home, sessionId, isChosen, request);
+    // Where servers share a volume, its server may have left while this waited.
+    const at = () => (home.fence === undefined ? home : homes.homeOf(sessionId));
+    const go = () => this.#attachTo(at(), sessionId, isChosen, request);
     const refuse = () => {
       this.#dropClaim(sessionId);
       replies.pass(id, lost(new UnreachableError('too many calls wait for a server that drains'), false));
@@ -145,7 +147,7 @@ export class Attachments {
         // Before what the client sends as soon as it is attached.
         for (const prompt of unsent) prompts.sendAgain(prompt);
         replies.pass(id, answer);
-        this.#tellRules(home.session(sessionId));
+        this.#tellRules(this.#options.homes.homeOf(sessionId).session(sessionId));
       },
     }).then(() => {
       this.#dropClaim(sessionId);
@@ -155,7 +157,7 @@ export class Attachments {
 
   #leave(session: Session, home: Home): void {
     this.#sessions.delete(session);
-    void detach(home, this.#client, session);
+    void detach(home.hostOf(session), this.#client, session);
   }
 
   /** The session is made, or is not going to be: where users have a limit, it must not count as one that is being made. */

@@ -106,7 +106,7 @@ export class CallRoute {
         if (this.#client.isEnded) return;
         if (homes.find(sessionId) === undefined) {
           if (why !== undefined) return this.#ends.replies.pass(each.request.id, { kind: 'Away', why });
-          if (each.request.method === 'session.create') homes.place(sessionId, this.#client.user);
+          if (homes.isShared || each.request.method === 'session.create') homes.place(sessionId, this.#client.user);
         }
         this.#found(each, sessionId);
       };
@@ -114,8 +114,8 @@ export class CallRoute {
   }
 
   #found({ rule, request }: RuledRequest, sessionId: string): void {
-    const why = this.#options.homes.removal(sessionId);
-    if (why === undefined) this.#ends.calls.make(rule, request);
-    else this.#ends.replies.pass(request.id, { kind: 'Away', why });
+    const refusal = this.#options.homes.refusal(sessionId);
+    if (refusal === undefined) this.#ends.calls.make(rule, request);
+    else this.#ends.replies.pass(request.id, refusal);
   }
 }

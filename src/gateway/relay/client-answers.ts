@@ -6,6 +6,8 @@ import type { RelayLimits, ServerAnswer } from './model.ts';
 import type { CallRefusal, RelayObserver } from './observer.ts';
 import {
   away,
+  coordinationAway,
+  fenced,
   modelUnavailable,
   notRestored,
   promptWithdrawn,
@@ -48,6 +50,10 @@ export class ClientAnswers {
         return this.refused('TurnsFull', turnsFull(id, answer.max));
       case 'Away':
         return this.away('Unavailable', id, answer.why);
+      case 'Fenced':
+        return this.refused('Fenced', fenced(id, answer.why));
+      case 'CoordinationAway':
+        return this.refused('CoordinationAway', coordinationAway(id, answer.why));
       case 'TooMany':
         return this.refused('TooManySessions', tooMany(id, answer.why));
       case 'Lost':

@@ -11,7 +11,7 @@ import { sessionIdOf, type SessionClient } from './model.ts';
 import type { ClientRequest } from './open-requests.ts';
 import { unhandled } from './refusals.ts';
 import type { Replies } from './replies.ts';
-import { isResult, modelFailure, resultFields } from './server-answer.ts';
+import { asError, isResult, loadFailure, lost, modelFailure, resultFields } from './server-answer.ts';
 import type { TenantHomes } from './tenant-homes.ts';
 
 export interface ClientCallsOptions {
@@ -43,7 +43,8 @@ export class ClientCalls {
     const { id, method, params } = request;
     const { replies, forwarding } = this.#path;
     const { homes, clock } = this.#options;
-    if (rule.merge !== undefined && homes.current.length > 1) void this.#everywhere(rule.merge, request);
+    if (rule.merge !== undefined && homes.current.length > 1 && !homes.isShared)
+      void this.#everywhere(rule.merge, request);
     else if (rule.action === 'relay') forwarding.forward(request);
     else if (rule.action === 'rewrite' && rule.rewrite !== undefined) this.#rewrite(rule.rewrite, request);
     else if (rule.action === 'answer' && rule.answer === 'ping') replies.reply(id, pong(id, params, clock.now()));
@@ -84,10 +85,19 @@ export class ClientCalls {
 
   #delete({ id, method, params }: ClientRequest): void {
     const { homes } = this.#options;
+    const sessionId = sessionIdOf(params);
+    const home = homes.homeOf(sessionId);
     // It need not be loaded for that.
-    homes.homeOf(sessionIdOf(params)).request({ method, params }, undefined, (answer) => {
-      if (isResult(answer) && !this.#deleted(resultFields(answer.body))) homes.forget(sessionIdOf(params) ?? '');
-      this.#path.replies.pass(id, answer);
+    const go = () =>
+      home.request({ method, params }, undefined, (answer) => {
+        if (isResult(answer) && !this.#deleted(resultFields(answer.body))) homes.forget(sessionId ?? '');
+        this.#path.replies.pass(id, answer);
+      });
+    const isHere = sessionId === undefined || home.session(sessionId)?.isLoaded === true;
+    if (home.fence === undefined || isHere) return go();
+    // Another server may have it loaded, and would write what is deleted here.
+    home.fence.admit(sessionId, home, 'delete').then(go, (error: unknown) => {
+      this.#path.replies.pass(id, loadFailure(error) ?? lost(asError(error), false));
     });
   }
 

@@ -18,6 +18,11 @@ export interface DrainedHome {
   readonly upstream: Pick<Upstream, 'state' | 'callCount' | 'disconnect' | 'dropEvents'>;
   readonly calls: Pick<SessionCalls, 'own' | 'activity'>;
   readonly failover: Pick<Failover, 'load'>;
+  readonly drain: { readonly comesBack: boolean };
+  /** Has another server have the session, which is to be closed here. Returns undefined if there is none. */
+  readonly moveOn: (session: Session) => Promise<void> | undefined;
+  /** Has others have all sessions that are left, if there are any. */
+  readonly leaveSessions: () => void;
 }
 
 /** Of the options of a home. */
@@ -38,7 +43,11 @@ export function drainWork(home: DrainedHome, { clock, limits, observer, log }: D
       Promise.all(Array.from(home.sessions, (session) => moveOut(home, session, isDraining))),
     isConnected: () => home.upstream.state !== 'Disconnected',
     openCalls: () => home.upstream.callCount,
-    disconnect: () => home.upstream.disconnect(),
+    disconnect: () => {
+      // Before the connection: who waits for it must not wait for a server that is not to come.
+      if (!home.drain.comesBack) home.leaveSessions();
+      home.upstream.disconnect();
+    },
     onServing: () => moveIn(home, log),
     onEnd: (end) => {
       observer.drainEnded(end);
@@ -62,6 +71,8 @@ async function moveOut(home: DrainedHome, session: Session, isDraining: () => bo
   await session.exclusively(async () => {
     // While this waited it may have been loaded by the next pod.
     if (!session.isLoaded || !isDraining()) return;
+    const moved = home.moveOn(session);
+    if (moved !== undefined) return moved;
     await session.moved(() => home.calls.own('sessions.close', { sessionId: session.id }));
     home.upstream.dropEvents(session.id);
   });

@@ -1,6 +1,7 @@
 /** Hides from clients that a server was lost: its sessions are restored at the one that comes, and their turns go on (docs/adr/0036-fail-over.md). */
 import { RpcError, UnreachableError, unquotedMessageOf, type CopilotError } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
+import { isFenced } from './fence.ts';
 import { loadSession, type Loading } from './loading.ts';
 import { NoPlaceError, NotRestoredError, type RelayLimits, type RelayLog } from './model.ts';
 import type { RelayObserver, ServerEnd } from './observer.ts';
@@ -27,10 +28,22 @@ export interface FailoverOptions {
   readonly onCut: (session: Session, what: string) => void;
   /** Nobody needs the session any more. */
   readonly forget: (session: Session) => void;
+  /** Where the servers of the tenant share a volume; undefined: they do not, and sessions stay. */
+  readonly moves?: FailoverMoves | undefined;
+}
+
+/** That sessions may go on at another server. */
+export interface FailoverMoves {
+  /** Whether it has gone on elsewhere meanwhile. */
+  readonly isElsewhere: (session: Session) => boolean;
+  /** Aborts when the sessions of the server go on elsewhere. */
+  readonly left: () => AbortSignal;
 }
 
 /** How often a server may be lost, one time after the other, while it loads a session. After the first time no other is loaded with it. */
 const LOST_LOADS = 10;
+/** After which a session with a cut turn is tried again that might not be loaded, in ms. */
+const FENCED_RETRY_MS = 5_000;
 
 /** Of one server. */
 export class Failover {
@@ -40,6 +53,8 @@ export class Failover {
   /** Whether this side has closed the last connection. */
   #isPlanned = false;
   readonly #recovered: RecoveredTurns;
+  /** Those that are tried again later. */
+  readonly #later = new WeakSet<Session>();
 
   constructor(options: FailoverOptions) {
     this.#options = options;
@@ -77,12 +92,15 @@ export class Failover {
     const { isLost } = session;
     let recovered: Recovered | undefined;
     try {
-      while (recovered === undefined && !session.isLoaded && isNeeded(session)) {
+      while (recovered === undefined && !session.isLoaded && isNeeded(session) && !this.#isElsewhere(session)) {
         using _place = await places.take(session, () => isNeeded(session), since);
         recovered = await this.#loadOnce(session);
       }
     } catch (error) {
-      if (!(error instanceof NoPlaceError)) this.#giveUp(session, error);
+      // Who waits for it goes on where it is now.
+      if (this.#isElsewhere(session)) return;
+      if (isFenced(error)) this.#tryLater(session);
+      else if (!(error instanceof NoPlaceError)) this.#giveUp(session, error);
       throw error;
     }
     if (recovered === undefined) return;
@@ -115,10 +133,37 @@ export class Failover {
     }
   }
 
+  #isElsewhere(session: Session): boolean {
+    return this.#options.moves?.isElsewhere(session) === true;
+  }
+
+  /** Nothing of it is given up because it may not be loaded now: its turn goes on when it may. */
+  #tryLater(session: Session): void {
+    if (!session.isLost || !session.isCut || this.#later.has(session)) return;
+    this.#later.add(session);
+    this.#options.clock.setTimer(FENCED_RETRY_MS, () => {
+      this.#later.delete(session);
+      if (!session.isLost || !isNeeded(session) || this.#isElsewhere(session)) return;
+      session
+        .exclusively(() => this.load(session))
+        .catch((error: unknown) => {
+          const fields = { server: this.#options.key, session: session.id, error: unquotedMessageOf(error) };
+          this.#options.log.info(fields, 'a session still cannot be loaded');
+        });
+    });
+  }
+
   /** Returns what became of its turn; undefined: the server was lost meanwhile, and it is to be loaded again. */
   async #loadOnce(session: Session): Promise<Recovered | undefined> {
-    const { upstream, loading } = this.#options;
-    await upstream.opened();
+    const { upstream, loading, moves } = this.#options;
+    const left = moves?.left();
+    try {
+      await upstream.opened(left);
+    } catch (error) {
+      // It is loaded where it is now, which may be here again.
+      if (left?.aborted === true) return undefined;
+      throw error;
+    }
     const { losses } = upstream;
     try {
       const load = async (): Promise<Recovered | undefined> => {
@@ -149,7 +194,7 @@ export class Failover {
   }
 
   async #restoreAll(): Promise<void> {
-    const { sessions, clock, upstream, limits, log, observer, key } = this.#options;
+    const { sessions, clock, upstream, limits, log, observer, key, moves } = this.#options;
     const { losses } = upstream;
     const lostAt = clock.monotonic();
     // One that may have brought the server down must not do so before others are restored.
@@ -163,13 +208,15 @@ export class Failover {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         const session = next;
         // It may have been unloaded for another one meanwhile.
-        if (!session.isLost) continue;
+        if (!session.isLost || this.#isElsewhere(session)) continue;
         await session.exclusively(() => this.load(session)).catch(() => void (failed += 1));
       }
     };
+    const left = moves?.left();
     try {
-      await upstream.opened();
+      await upstream.opened(left);
     } catch (error) {
+      if (left?.aborted === true) return;
       failed = total;
       for (const session of waiting.splice(0)) this.#giveUp(session, error);
     }

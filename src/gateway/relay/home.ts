@@ -16,6 +16,7 @@ import { HomeDrain, startsTurn } from './drain.ts';
 import { drainWork } from './drain-work.ts';
 import type { WaitKind } from './events.ts';
 import { Failover } from './failover.ts';
+import type { Fence } from './fence.ts';
 import { Injection } from './injection.ts';
 import type { Loading } from './loading.ts';
 import type { RelayLimits, RelayLog, ServerAnswer, SessionClient } from './model.ts';
@@ -30,8 +31,24 @@ import { takeMessage } from './server-messages.ts';
 import { Session } from './session.ts';
 import { deletionEnd, idle, turnEnd } from './turn-end.ts';
 import { Upstream } from './upstream.ts';
+import { isNeeded } from './under-way.ts';
 
 type Params = Readonly<Record<string, unknown>>;
+
+/** The other servers of a tenant whose servers share a volume: sessions may go on there. */
+export interface SharedVolume {
+  readonly fence: Fence;
+  /** The home that has the session by now; undefined: none. */
+  readonly hostOf: (session: Session) => Home | undefined;
+  /** Another server where sessions of this one can go on; undefined: there is none now. */
+  readonly otherFor: (home: Home) => Home | undefined;
+  /** Whether there is another one that serves, or is to come: what waits for a server that is not to come goes on there. */
+  readonly hasOthers: (home: Home) => boolean;
+  /** The session is not used any more, so any server may load it next. */
+  readonly unused: (sessionId: string, home: Home) => void;
+  /** The connection to the server was lost. */
+  readonly lost: (home: Home) => void;
+}
 
 export interface HomeOptions {
   /** `namespace/server`. */
@@ -71,6 +88,8 @@ export interface HomeOptions {
   readonly forced: ForcedParams | undefined;
   /** Undefined: all clients are one trust domain. */
   readonly owners: Owners | undefined;
+  /** Undefined: the server has a volume of its own, and its sessions stay there. */
+  readonly shared?: SharedVolume | undefined;
 }
 
 /** The clients of one server share its connection, and what they do with a session is one. */
@@ -93,6 +112,8 @@ export class Home {
   #serverClock: { readonly offset: number; readonly losses: number } | undefined;
   readonly #options: HomeOptions;
   readonly #sessions = new Map<string, Session>();
+  /** Aborts when its sessions go on at other servers. */
+  #left = new AbortController();
   /** What clients do that wait for the server's buffer, when it is read. */
   readonly #waiting = new Map<SessionClient, () => void>();
 
@@ -116,7 +137,7 @@ export class Home {
       observer,
       dial,
       locate: () => this.drain.reachable(locate()),
-      isGone: () => isGone() || !this.drain.comesBack,
+      isGone: () => isGone() || (!this.drain.comesBack && options.shared?.hasOthers(this) !== true),
       isWorking: () => [...this.#sessions.values()].some((session) => session.isWorking),
       onEvent: ({ sessionId, type }, body) => {
         const isIdle = type === 'session.idle';
@@ -136,6 +157,7 @@ export class Home {
       onLost: (error, why) => {
         this.failover.lost(error, why);
         this.#onDrained();
+        options.shared?.lost(this);
       },
     });
     this.owners = options.owners;
@@ -150,6 +172,7 @@ export class Home {
       request: (method, params) => upstream.ask(method, params),
       idle: (sessionId) => idle(sessionId, options),
       injection,
+      admit: options.shared && ((sessionId) => this.#admit(sessionId)),
       settings: (sessionId) => this.settingsOf(sessionId),
       made: async (sessionId) => this.owners?.stamp(upstream, sessionId, true),
       close: (sessionId) => this.calls.own('sessions.close', { sessionId }),
@@ -176,6 +199,10 @@ export class Home {
       places: this.places,
       onCut: (session, what) => this.#endTurn(session, what),
       forget,
+      moves: options.shared && {
+        isElsewhere: (session) => this.hostOf(session) !== this,
+        left: () => this.left,
+      },
     });
     const onClosed = (session: Session): void => this.#endTurn(session, 'The session was closed');
     this.calls = new SessionCalls({
@@ -195,7 +222,111 @@ export class Home {
       onClosed,
       forget,
       onFailure,
+      elsewhere:
+        options.shared &&
+        ((session) => {
+          const host = this.hostOf(session);
+          return host === this ? undefined : host.calls;
+        }),
     });
+  }
+
+  /** Undefined: no other server can load its sessions. */
+  get fence(): Fence | undefined {
+    return this.#options.shared?.fence;
+  }
+
+  /** Where it can be connected to now; undefined: nowhere. */
+  get podUID(): string | undefined {
+    return this.drain.reachable(this.#options.locate())?.podUID;
+  }
+
+  /** Aborts when its sessions go on at other servers. */
+  get left(): AbortSignal {
+    return this.#left.signal;
+  }
+
+  /** The home that has the session by now: this one, unless servers share a volume. */
+  hostOf(session: Session): Home {
+    return this.#options.shared?.hostOf(session) ?? this;
+  }
+
+  /** Has another server have a session from now on that this one is to unload, in the turn of the session. Returns undefined if there is none. */
+  moveOn(session: Session): Promise<void> | undefined {
+    const { shared } = this.#options;
+    const other = this.drain.comesBack ? undefined : shared?.otherFor(this);
+    return shared && other && this.#moveTo(other, session, shared.fence);
+  }
+
+  async #moveTo(other: Home, session: Session, fence: Fence): Promise<void> {
+    // While it is closed here.
+    void other.#connect();
+    await session.moved(async () => {
+      try {
+        await fence.prepare(session.id, other);
+        return true;
+      } catch (error) {
+        // It is loaded when that is possible. Here it must not stay.
+        this.calls.failed('sessions.close', error);
+        return this.calls.own('sessions.close', { sessionId: session.id });
+      }
+    });
+    this.#give(session, other);
+  }
+
+  /** Its sessions go on at other servers, if there is one. What waits for them here goes there. */
+  leaveSessions(): void {
+    const { shared, log } = this.#options;
+    let count = 0;
+    for (const session of this.#sessions.values()) {
+      const other = shared?.otherFor(this);
+      if (other === undefined) continue;
+      if (!session.isLost && !session.load.isEvicted) session.lost();
+      this.#give(session, other);
+      count += 1;
+    }
+    if (count === 0) return;
+    const left = this.#left;
+    this.#left = new AbortController();
+    left.abort(new UnreachableError('the sessions of the server go on elsewhere'));
+    log.info({ ...AUDITED, server: this.key, sessions: count }, 'the sessions of a server go on at others');
+  }
+
+  #give(session: Session, other: Home): void {
+    // It may have gone while this waited.
+    if (this.#sessions.get(session.id) !== session) return;
+    this.#sessions.delete(session.id);
+    this.upstream.dropEvents(session.id);
+    // What this server has said since is not for the load by the other: that it unloads the session, above all.
+    if (session.isLost) session.events.lost();
+    other.#take(session);
+  }
+
+  /** Loads it when it is used, but one with a turn that was cut at once. */
+  #take(session: Session): void {
+    const { log, key } = this.#options;
+    this.#sessions.set(session.id, session);
+    if (!isNeeded(session)) return this.forget(session);
+    if (!session.isLost || !session.wasTaken) return;
+    session
+      .exclusively(() => this.failover.load(session))
+      .catch((error: unknown) => {
+        const fields = { server: key, session: session.id, error: unquotedMessageOf(error) };
+        log.info(fields, 'a session could not be loaded that another server had');
+      });
+  }
+
+  async #connect(): Promise<void> {
+    try {
+      await this.upstream.opened();
+    } catch (error) {
+      // Who uses the session waits for the server, and is told.
+      this.calls.failed('connect', error);
+    }
+  }
+
+  async #admit(sessionId: string): Promise<void> {
+    await this.fence?.admit(sessionId, this);
   }
 
   get limits(): RelayLimits {
@@ -316,6 +447,7 @@ export class Home {
     const known = this.#sessions.get(id);
     if (known !== undefined) return known;
     const { limits, clock, observer, tenantLimits } = this.#options;
+    const at = (): Home => this.hostOf(session);
     const session: Session = new Session(id, {
       limits,
       mayKeep: this.#options.mayKeep,
@@ -325,10 +457,10 @@ export class Home {
       turnRule: () => this.settingsOf(id)?.turns,
       now: () => clock.monotonic(),
       setTimer: (ms, fn) => clock.setTimer(ms, fn),
-      answer: (requestId, answer) => this.upstream.answer(requestId, answer),
-      deny: (requestId, kind) => void this.#deny(id, requestId, kind),
-      onUnused: () => void this.calls.unload(session),
-      onShutdown: () => this.calls.unloaded(session),
+      answer: (requestId, answer) => at().upstream.answer(requestId, answer),
+      deny: (requestId, kind) => void at().#deny(id, requestId, kind),
+      onUnused: () => void at().calls.unload(session),
+      onShutdown: () => at().calls.unloaded(session),
     });
     this.#sessions.set(id, session);
     return session;
@@ -347,6 +479,7 @@ export class Home {
     if (this.#sessions.get(session.id) === session) {
       this.#sessions.delete(session.id);
       this.upstream.dropEvents(session.id);
+      this.#options.shared?.unused(session.id, this);
     }
     session.end(answer);
   }

@@ -22,7 +22,7 @@ import { merged, modifiedTimeOf } from './merge.ts';
 import { ABSENT, type Owners, type StoredSession } from './owners.ts';
 import type { Quota } from './quota.ts';
 import { idTaken, noSessionId } from './refusals.ts';
-import { asError, clientGone, loadFailure, lost } from './server-answer.ts';
+import { asError, asUnknown, clientGone, loadFailure, lost } from './server-answer.ts';
 import type { Session } from './session.ts';
 import type { TenantHomes } from './tenant-homes.ts';
 import { WaitingCalls } from './waiting-calls.ts';
@@ -90,9 +90,9 @@ export class IsolatedCalls<C extends IsolatedCall> {
 
   /** A call about a session of the user. */
   #own(homes: TenantHomes, sessionId: string, call: C): void {
-    const why = homes.removal(sessionId);
-    if (why === undefined) this.#options.goOn(call);
-    else this.#options.pass(call.id, { kind: 'Away', why });
+    const refusal = homes.refusal(sessionId);
+    if (refusal === undefined) this.#options.goOn(call);
+    else this.#options.pass(call.id, refusal);
   }
 
   /** The params with which the client's `session.create` or `session.resume` goes on. */
@@ -106,13 +106,14 @@ export class IsolatedCalls<C extends IsolatedCall> {
     return {
       isOwn: () => owners.known(sessionId, this.#options.user) !== undefined,
       prepare: async (session, isNew) => {
+        const host = home.hostOf(session);
         try {
-          await this.#force(home, session);
-          await owners.stamp(home.upstream, sessionId, isNew);
+          await this.#force(host, session);
+          await owners.stamp(host.upstream, sessionId, isNew);
           return undefined;
         } catch (error) {
           // Nobody could use it, or it would allow too much.
-          await home.calls.own(isNew ? 'session.delete' : 'sessions.close', { sessionId });
+          await host.calls.own(isNew ? 'session.delete' : 'sessions.close', { sessionId });
           return loadFailure(error) ?? lost(asError(error), true);
         }
       },
@@ -151,7 +152,7 @@ export class IsolatedCalls<C extends IsolatedCall> {
     try {
       const { answers, missing } = await homes.ask((home) => storedOn(home, owners, sessionId), isOwn, needs);
       const found = [...answers].find(([, stored]) => isOwn(stored)) ?? [...answers].find(([, { exists }]) => exists);
-      if (found !== undefined && homes.find(sessionId) === undefined) homes.seen(sessionId, found[0]);
+      if (found !== undefined && homes.find(sessionId) === undefined) homes.found(sessionId, found[0], user);
       const why = isCreate ? homes.away(missing, sessionId) : homes.away(missing);
       decided =
         why === undefined
@@ -202,14 +203,15 @@ export class IsolatedCalls<C extends IsolatedCall> {
   }
 
   /** Asks the server about an id that was never used, and answers as if it were the one that was asked for. */
-  #asUnknown({ upstream, injection }: Home, sessionId: string, { id, method, params }: C): void {
+  #asUnknown({ upstream, injection, fence }: Home, sessionId: string, { id, method, params }: C): void {
     const { newId, pass } = this.#options;
     const unused = newId();
     // Where the tenant has a login, none of a client gets as far as the server, whatever it is asked.
     const asked = injection.isOn ? withoutLogin(params) : params;
-    upstream.request(method, { ...asked, sessionId: unused }, (answer) =>
-      pass(id, answer.kind === 'Answer' ? renamed(answer, unused, sessionId) : answer),
-    );
+    upstream.request(method, { ...asked, sessionId: unused }, (given) => {
+      const answer = fence === undefined ? given : asUnknown(given, unused);
+      pass(id, answer.kind === 'Answer' ? renamed(answer, unused, sessionId) : answer);
+    });
   }
 
   async #list(homes: TenantHomes, owners: Owners, { id, method, params }: C): Promise<void> {

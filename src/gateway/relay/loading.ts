@@ -14,6 +14,8 @@ import { isNeeded } from './under-way.ts';
 /** What a session is loaded with. */
 export interface Loading extends Recovering {
   readonly injection: Pick<Injection, 'read' | 'loaded'>;
+  /** Has the server be the one that may load the session, where several could. Undefined: none other can. */
+  readonly admit?: ((sessionId: string) => Promise<void>) | undefined;
   /** What its CopilotSession sets of a session; undefined: nothing. */
   readonly settings: (sessionId: string) => SessionSettings | undefined;
   /** To be called when the server has made it anew, and before anybody uses it: writes whose it is, where users are kept apart. */
@@ -28,7 +30,7 @@ export interface Loading extends Recovering {
 
 /**
  * Loads it, unless it is loaded, and has its turn go on. Returns what became of that.
- * @throws CopilotError, NotRestoredError or ModelUnavailableError
+ * @throws CopilotError, NotRestoredError, ModelUnavailableError, or what `admit` throws
  */
 export async function loadSession(session: Session, loading: Loading): Promise<Recovered> {
   // Unless somebody needs it, it stays unloaded: its clients may have left while this waited.
@@ -39,6 +41,7 @@ export async function loadSession(session: Session, loading: Loading): Promise<R
   const { injection } = loading;
   const { id: sessionId } = session;
   const { loadedWith } = session.attached;
+  if (loading.admit !== undefined) await loading.admit(sessionId);
   // A server that still has the connection of before would refuse tools because of it, and ask hooks there in vain.
   if (session.load.mayBeHeld) await closed(sessionId, loading);
   const settings = loading.settings(sessionId);

@@ -41,6 +41,10 @@ export type ServerAnswer =
   | { readonly kind: 'Lost'; readonly error: CopilotError; readonly sent: boolean }
   /** It was not sent, because the server that has its session, or may have it, is away. `why` is for the client. */
   | { readonly kind: 'Away'; readonly why: string }
+  /** It was not sent, because another server may have the session in memory. `why` is for the client. */
+  | { readonly kind: 'Fenced'; readonly why: string }
+  /** It was not sent, because it cannot be found out which server may load the session. `why` is for the client. */
+  | { readonly kind: 'CoordinationAway'; readonly why: string }
   /** It was not sent, because the session would allow more than its clients decided. `why` is for them. */
   | { readonly kind: 'NotRestored'; readonly why: string }
   /** It was not sent, because the session would be without the login of its tenant. `why` is for the client. */
@@ -56,6 +60,9 @@ export type ServerAnswer =
 
 /** A session cannot be loaded again with all that its clients had decided. */
 export class NotRestoredError extends Error {}
+
+/** Another server may have the session in memory, or it is not known that none has. The message is for clients, and ends no sentence. */
+export class FencedError extends Error {}
 
 /** All sessions that a server may have in memory are in use. */
 export class NoPlaceError extends Error {

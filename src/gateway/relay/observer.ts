@@ -54,7 +54,7 @@ export type WakeEnd = (typeof WAKE_ENDS)[number];
 /**
  * Why the relay refuses a call whose method is allowed: it is malformed, or its id is in use; the client has too many that
  * wait, or too many sessions; too many prompts wait for a turn; the session cannot be loaded as its clients had set it up; the login of
- * the tenant's model cannot be read; the user has as many sessions as it may have; all sessions that its server may have in memory are in use; too many prompts wait for one of the turns of its server; the turn of another user runs; the tenant is paused; the gateway has no room for more of the tenant; the tenant sleeps, and the call does not wake it, or nothing does; there is no server now.
+ * the tenant's model cannot be read; the user has as many sessions as it may have; all sessions that its server may have in memory are in use; too many prompts wait for one of the turns of its server; the turn of another user runs; the tenant is paused; the gateway has no room for more of the tenant; the tenant sleeps, and the call does not wake it, or nothing does; another server may have the session in memory; the coordination store is away; there is no server now.
  */
 export const CALL_REFUSALS = [
   'Invalid',
@@ -70,6 +70,8 @@ export const CALL_REFUSALS = [
   'TenantPaused',
   'MemoryLimit',
   'Asleep',
+  'Fenced',
+  'CoordinationAway',
   'Unavailable',
 ] as const;
 export type CallRefusal = (typeof CALL_REFUSALS)[number];

@@ -155,6 +155,18 @@ export function away(id: RequestId, why: string, retryAfterMs: number): string {
   return notAnswered(id, why, 'NotSent', retryAfterMs);
 }
 
+/** For a session that another server may have in memory, of a tenant whose servers share a volume. */
+export function fenced(id: RequestId, why: string): string {
+  const message = `the session cannot be loaded now: ${why}; try again`;
+  return formatError(id, UNAVAILABLE, message, { ...TAKEN, rule: 'Fenced' });
+}
+
+/** For a session of such a tenant while the coordination store is away. */
+export function coordinationAway(id: RequestId, why: string): string {
+  const message = `the session cannot be loaded now, because no server can be told to: ${why}; try again`;
+  return formatError(id, UNAVAILABLE, message, { ...TAKEN, rule: 'CoordinationAway' });
+}
+
 function notAnswered(id: RequestId, message: string, outcome: 'NotSent' | 'Unknown', retryAfterMs: number): string {
   return formatError(id, UNAVAILABLE, message, { retryable: true, retryAfterMs, outcome });
 }

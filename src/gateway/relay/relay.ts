@@ -1,12 +1,13 @@
 /** The relay: admitted clients on one side, one connection to each server on the other (docs/adr/0028-relay.md). */
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Dial } from '../../copilot/index.ts';
+import { unquotedMessageOf, type Dial } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import { fromKey, keyOf } from '../../kube/types/types.ts';
 import type { Isolation } from '../../api/names.ts';
 import type { ClientLink, Fleet, GatewayServer, GatewayTenant, MethodRules, Relay, TenantRef } from '../model.ts';
 import { Pauses } from '../pauses.ts';
 import { ClientRelay } from './client.ts';
+import { Fence, type FencedServer, type FenceMeans } from './fence.ts';
 import type { MovableHandler } from './client-state.ts';
 import { KeptMemory } from './kept-memory.ts';
 import { Home } from './home.ts';
@@ -38,6 +39,8 @@ export interface RelayOptions {
   readonly uses?: LastUses;
   /** Asks the operator, whenever a client waits for a tenant that sleeps. `isHeard`: it has taken the last such ask. Undefined: it cannot be asked. */
   readonly wakes?: { readonly isHeard: boolean; ask(): void } | undefined;
+  /** What sessions of tenants whose servers share a volume are loaded with; undefined: none of them is. */
+  readonly shared?: FenceMeans | undefined;
   /** There are further replicas, of which another one may have been the home of a tenant before; default: false. */
   readonly mayFollow?: boolean;
 }
@@ -64,30 +67,59 @@ interface KnownTenant {
   readonly dropIfGone: () => void;
 }
 
+/** What makes of one tenant another one, although it has the same name. */
+type TenantKind = Pick<GatewayTenant, 'isolation' | 'topology'> & { readonly uid: string | undefined };
+
+function kindOf(tenant: GatewayTenant | undefined): TenantKind {
+  return { uid: tenant?.uid, isolation: tenant?.isolation ?? 'Dedicated', topology: tenant?.topology };
+}
+
+function keyOfKind({ uid = '', isolation, topology }: TenantKind): string {
+  return `${uid}:${isolation}:${topology ?? 'Sticky'}`;
+}
+
 /** A relay of the tenants of `fleet`. Nothing is dialled before a client needs it. */
 export function createRelay(options: RelayOptions): ClosableRelay {
   const { fleet, rules, ownership, clock, log, observer, dial, newId = randomUUID, mayFollow } = options;
-  const { pauses = new Pauses(fleet), uses = new LastUses(clock), wakes } = options;
+  const { pauses = new Pauses(fleet), uses = new LastUses(clock), wakes, shared } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const memory = new KeptMemory({ total: limits.keptBytes, clock });
   /** By tenant, its UID and its isolation. */
   const tenants = new Map<string, KnownTenant>();
 
   /** The tenant that a client was admitted to; undefined: it is gone, also if there is another one of its name. */
-  const tenantOf = (ref: TenantRef, uid: string | undefined, isolation: Isolation): GatewayTenant | undefined => {
+  const tenantOf = (ref: TenantRef, kind: TenantKind): GatewayTenant | undefined => {
     const tenant = fleet.find(ref);
-    return tenant?.uid === uid && tenant?.isolation === isolation ? tenant : undefined;
+    return tenant !== undefined && keyOfKind(kindOf(tenant)) === keyOfKind(kind) ? tenant : undefined;
   };
   const used = (ref: TenantRef): void => uses.used(ref);
-  const homesOf = (ref: TenantRef, uid: string | undefined, isolation: Isolation): TenantHomes => {
-    const tenantKey = `${keyOf(ref)}:${uid ?? ''}:${isolation}`;
+  const fenceOf = (tenant: TenantRef, tenantUID: string) => ({
+    fates: shared?.fates,
+    makeFence: (serverOf: (key: string) => FencedServer | undefined) =>
+      new Fence({
+        means: shared,
+        tenant,
+        tenantUID,
+        serverOf,
+        clock,
+        limits,
+        onFailure: (method, error) =>
+          log.info(
+            { tenant: keyOf(tenant), method, error: unquotedMessageOf(error) },
+            'a session is not where it should be',
+          ),
+      }),
+  });
+  const homesOf = (ref: TenantRef, kind: TenantKind): TenantHomes => {
+    const { uid, isolation, topology } = kind;
+    const tenantKey = `${keyOf(ref)}:${keyOfKind(kind)}`;
     const known = tenants.get(tenantKey);
     if (known !== undefined) return known.homes;
-    const find = () => tenantOf(ref, uid, isolation);
+    const find = () => tenantOf(ref, kind);
     const owners = isolation === 'Dedicated' ? undefined : new Owners({ ...ownership, randomBytes, tenant: ref });
     const { forced } = rules[isolation];
     const isKnown = () => tenants.get(tenantKey)?.homes === homes;
-    const makeHome: TenantHomesOptions['makeHome'] = (key, heard) => {
+    const makeHome: TenantHomesOptions['makeHome'] = (key, heard, others) => {
       // Nothing that is still under way may dial again for a home that was dropped.
       const isOfKey = (server: GatewayServer): boolean => server.key === key;
       const locate = () => {
@@ -118,6 +150,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         heard,
         forced,
         owners,
+        shared: others,
       });
     };
     // What it keeps is nobody else's.
@@ -141,6 +174,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
       observer,
       onLeft,
       onProblem,
+      ...(topology === 'SharedStorage' && { shared: fenceOf(ref, uid ?? '') }),
     });
     tenants.set(tenantKey, { homes, tenant: ref, dropIfGone });
     // A server may drain already.
@@ -204,7 +238,8 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     },
     attach: (link) => {
       const { tenant } = link.identity;
-      const { uid, isolation = 'Dedicated' } = fleet.find(tenant) ?? {};
+      const kind = kindOf(fleet.find(tenant));
+      const { isolation } = kind;
       return new ClientRelay({
         link,
         rules: rules[isolation],
@@ -212,7 +247,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         observer,
         clock,
         newId,
-        homes: homesOf(tenant, uid, isolation),
+        homes: homesOf(tenant, kind),
         isPaused: () => pauses.isPaused(tenant),
         onUse: () => used(tenant),
         isIsolated: isolation !== 'Dedicated',

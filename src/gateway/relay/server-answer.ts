@@ -4,14 +4,17 @@ import {
   ProtocolError,
   RpcError,
   UnreachableError,
+  formatError,
   isObject,
   messageOf,
   parseMessage,
   scanAnswer,
 } from '../../copilot/index.ts';
+import { guardRefusal } from '../../resources/guard-protocol.ts';
+import { CoordinationUnavailableError } from '../locks/store.ts';
 import { ModelUnavailableError } from '../model.ts';
 import { HOST_GONE } from './facts.ts';
-import { NoPlaceError, NotRestoredError, type ServerAnswer } from './model.ts';
+import { FencedError, NoPlaceError, NotRestoredError, type ServerAnswer } from './model.ts';
 
 /** How often a call is made again whose server was lost: one that brings its server down each time must not do so for ever. */
 export const REPEATS = 3;
@@ -24,6 +27,8 @@ export class ClientGoneError extends UnreachableError {
 }
 
 const NOT_FOUND = /Session not found/;
+/** With which servers answer calls that fail. */
+const INTERNAL_ERROR = -32603;
 /**
  * What servers say to calls while they stop, about which their clients must not hear: another process will answer. The whole message: one
  * that quotes a client may have any words in it, and would cut the server off from the others.
@@ -99,11 +104,29 @@ export function resultFields(body: Buffer): Readonly<Record<string, unknown>> {
   return message.kind === 'answer' && isObject(message.result) ? message.result : {};
 }
 
-/** Whether the server says that it does not have the session in memory, or at all. */
+/** Whether the guard of a server refuses a call because the connection has no grant for its session, as after it was made anew. */
+export function isUngranted(answer: ServerAnswer): boolean {
+  if (answer.kind !== 'Answer' || !answer.head.isError) return false;
+  const message = parseMessage(answer.body);
+  return message.kind === 'error' && isNoGrant(message);
+}
+
+/** The answer that a server gives about a session which it does not know, where its guard has let the call not pass; any other one as it is. */
+export function asUnknown(answer: ServerAnswer, sessionId: string): ServerAnswer {
+  if (!isUngranted(answer)) return answer;
+  return answerOf(Buffer.from(formatError(1, INTERNAL_ERROR, `Session not found: ${sessionId}`)), 1);
+}
+
+function isNoGrant(error: { readonly code: number; readonly data?: unknown }): boolean {
+  const rule = guardRefusal(error)?.rule;
+  return rule === 'NoGrant' || rule === 'StaleEpoch';
+}
+
+/** Whether the server says that it does not have the session in memory, or at all, or its guard that it is not granted. */
 export function isUnloaded(answer: ServerAnswer): boolean {
   if (answer.kind !== 'Answer' || !answer.head.isError) return false;
   const message = parseMessage(answer.body);
-  return message.kind === 'error' && NOT_FOUND.test(message.message);
+  return message.kind === 'error' && (NOT_FOUND.test(message.message) || isNoGrant(message));
 }
 
 /** The same of an error. */
@@ -140,5 +163,7 @@ export function loadFailure(error: unknown): ServerAnswer | undefined {
   if (error instanceof ModelUnavailableError) return modelFailure(error);
   if (error instanceof NotRestoredError) return { kind: 'NotRestored', why: error.message };
   if (error instanceof NoPlaceError) return { kind: 'NoPlace', max: error.max };
+  if (error instanceof FencedError) return { kind: 'Fenced', why: error.message };
+  if (error instanceof CoordinationUnavailableError) return { kind: 'CoordinationAway', why: error.message };
   return lost(error as CopilotError, false);
 }

@@ -8,7 +8,7 @@ import type { Failover } from './failover.ts';
 import { isTaken, questionOf } from './given-answers.ts';
 import { HeldCalls, type HeldCall } from './held-calls.ts';
 import { withSettings } from './injected.ts';
-import type { RelayLimits, ServerAnswer } from './model.ts';
+import { sessionIdOf, type RelayLimits, type ServerAnswer } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import type { Sender } from './prompts.ts';
 import { askAgain } from './recover-turn.ts';
@@ -16,6 +16,7 @@ import { turnQueued } from './turn-end.ts';
 import { TurnSlots, type QueuedTurn } from './turn-slots.ts';
 import {
   answerOf,
+  asUnknown,
   clientGone,
   REPEATS,
   isNotFound,
@@ -68,6 +69,8 @@ export interface SessionCallsOptions {
   /** Nobody needs the session any more. */
   readonly forget: (session: Session) => void;
   readonly onFailure: (method: string, error: unknown) => void;
+  /** The calls of the server where the session is by now; undefined: it is here. */
+  readonly elsewhere?: ((session: Session) => SessionCalls | undefined) | undefined;
 }
 
 type Answered = (answer: ServerAnswer) => void;
@@ -99,6 +102,8 @@ export class SessionCalls {
    * call repeated, and so is a call of which the server was lost, which nobody notices. Of several answers to the same question one counts.
    */
   request(call: ClientCall, session: Session | undefined, answered: Answered): void {
+    const other = session && this.#options.elsewhere?.(session);
+    if (other !== undefined) return other.request(call, session, answered);
     // Also what waits for a turn: the server does not know of it.
     if (session !== undefined && call.method === ABORT) session.aborts += 1;
     const question = questionOf(call.method, call.params);
@@ -123,10 +128,20 @@ export class SessionCalls {
       if (!isCut || call.isRepeatable !== true || repeats === 0) return answered(answer);
       this.#request(call, session, answered, repeats - 1);
     };
-    if (session === undefined) return upstream.request(call.method, call.params, done, call.gone);
+    if (session === undefined)
+      return upstream.request(call.method, call.params, this.#unguarded(call, done), call.gone);
+    const other = this.#options.elsewhere?.(session);
+    if (other !== undefined) return other.#request(call, session, answered, repeats);
     session.used();
     if (session.isLoaded) return this.#requestLoaded(call, session, done);
-    this.#afterLoad(call, session, done, () => this.#requestLoaded(call, session, done));
+    this.#afterLoad(call, session, done, (at) => at.#requestLoaded(call, session, done));
+  }
+
+  /** Where a guard lets no call about a session pass that this home has not loaded, clients hear what servers say of one that is unknown. */
+  #unguarded({ params }: ClientCall, answered: Answered): Answered {
+    const sessionId = sessionIdOf(params);
+    if (this.#options.elsewhere === undefined || sessionId === undefined) return answered;
+    return (answer) => answered(asUnknown(answer, sessionId));
   }
 
   /**
@@ -152,7 +167,9 @@ export class SessionCalls {
 
   /** A prompt of a client that is attached, which may have to wait until its server has a turn for it. */
   prompt(call: ClientCall, session: Session, answered: Answered): void {
-    const { maxTurns } = this.#options;
+    const { maxTurns, elsewhere } = this.#options;
+    const other = elsewhere?.(session);
+    if (other !== undefined) return other.prompt(call, session, answered);
     const { generation } = session.turn;
     const { aborts } = session;
     const { bytes = 0, gone, sender } = call;
@@ -179,8 +196,10 @@ export class SessionCalls {
       go: () => {
         session.calls -= 1;
         const answer = cut();
-        if (answer === undefined) this.#prompt(call, session, answered);
-        else answered(answer);
+        const now = elsewhere?.(session);
+        if (answer !== undefined) answered(answer);
+        else if (now === undefined) this.#prompt(call, session, answered);
+        else now.prompt(call, session, answered);
       },
       tell: (position, count) => {
         const { type, body } = turnQueued(session.id, { position, count, max: maxTurns() ?? count }, this.#options);
@@ -195,7 +214,7 @@ export class SessionCalls {
     };
     // A session that waits for a place in memory must not have the turn that those which are there wait for.
     if (maxTurns() === undefined || session.load.hasPlace) enter();
-    else this.#afterLoad(call, session, answered, enter);
+    else this.#afterLoad(call, session, answered, (at) => (at === this ? enter() : at.prompt(call, session, answered)));
   }
 
   /** What becomes of it when its server is lost, the journal says. */
@@ -391,7 +410,7 @@ export class SessionCalls {
       if (!mayRepeat || !isUnloaded(answer) || session.clientCount === 0) return answered(answer);
       // Unless it is being unloaded, as for a drain: then its turn goes on elsewhere.
       if (isSame && session.isLoaded) this.#missed(session);
-      this.#afterLoad(call, session, answered, () => this.#requestLoaded(call, session, answered, false));
+      this.#afterLoad(call, session, answered, (at) => at.#requestLoaded(call, session, answered, false));
     };
     upstream.request(method, params, done, gone);
   }
@@ -403,8 +422,9 @@ export class SessionCalls {
     if (session.missed()) onClosed(session);
   }
 
-  #afterLoad(call: ClientCall, session: Session, answered: Answered, then: () => void): void {
-    const { failover, whenOpen } = this.#options;
+  /** `then` is told whose server has loaded it: sessions of a tenant with shared storage may have moved meanwhile. */
+  #afterLoad(call: ClientCall, session: Session, answered: Answered, then: (at: SessionCalls) => void): void {
+    const { failover, whenOpen, elsewhere } = this.#options;
     const { bytes = 0, gone } = call;
     const { loads } = session.load;
     const forget = (): void => answered(clientGone());
@@ -424,12 +444,14 @@ export class SessionCalls {
         )
         .then((failure) => {
           if (!this.#waiting.take(waiting)) return;
+          const other = elsewhere?.(session);
+          if (other !== undefined) return other.#afterMove(call, session, answered, then);
           if (failure !== undefined) return answered(failure);
           const goOn = (): void => {
             // What was to be done with it next may have been to unload it, such as for a drain.
             const isUnloadedAgain = !session.isLoaded && session.load.loads !== loads;
             if (isUnloadedAgain) this.#afterLoad(call, session, answered, then);
-            else then();
+            else then(this);
           };
           // It may have got its place in memory because the server is drained.
           if (startsTurn(call.method)) whenOpen('Start', { bytes, gone, go: goOn, forget });
@@ -438,5 +460,11 @@ export class SessionCalls {
     };
     // A server whose sessions are being closed must not have one loaded again, and begin its turn.
     whenOpen('Any', { bytes, gone, go: load, forget: () => undefined });
+  }
+
+  /** Goes on with a call that waited at the server where its session was before. */
+  #afterMove(call: ClientCall, session: Session, answered: Answered, then: (at: SessionCalls) => void): void {
+    if (session.isLoaded) then(this);
+    else this.#afterLoad(call, session, answered, then);
   }
 }

@@ -6,8 +6,8 @@ import { serverIndex, serverName } from '../../resources/names.ts';
 import { Members, type Member } from '../members.ts';
 import type { GatewayTenant, TenantRef } from '../model.ts';
 import { askServers, type Asked } from './ask-servers.ts';
-import type { Home } from './home.ts';
-import type { RelayLimits, SessionClient } from './model.ts';
+import type { Home, SharedVolume } from './home.ts';
+import type { RelayLimits, ServerAnswer, SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import type { Owners } from './owners.ts';
 import { chooseServer, type ServerLoad } from './placement.ts';
@@ -15,6 +15,7 @@ import type { KeptAccount, KeptMemory } from './kept-memory.ts';
 import { Quota } from './quota.ts';
 import { listedTimes } from './session-list.ts';
 import { SessionPlaces } from './session-places.ts';
+import { SharedServers, type SharedTenant } from './shared-servers.ts';
 import { WakeGate, type WakeGateOptions } from './wake-gate.ts';
 
 /** What the servers of a tenant are found with. */
@@ -23,7 +24,13 @@ export interface TenantHomesOptions {
   /** What is known of the tenant now; undefined: it is gone. */
   readonly find: () => GatewayTenant | undefined;
   /** `heard` is to be called when the server says that a session is there, or was deleted. */
-  readonly makeHome: (key: string, heard: (sessionId: string, isDeletion: boolean) => void) => Home;
+  readonly makeHome: (
+    key: string,
+    heard: (sessionId: string, isDeletion: boolean) => void,
+    shared: SharedVolume | undefined,
+  ) => Home;
+  /** Where its servers share a volume; undefined: each has its own. */
+  readonly shared?: SharedTenant | undefined;
   /** Undefined: all clients are one trust domain. */
   readonly owners: Owners | undefined;
   readonly clock: Pick<Clock, 'setTimer' | 'monotonic'>;
@@ -41,6 +48,8 @@ export interface TenantHomesOptions {
 
 /** Of one tenant. Its servers are those that have a volume or serve; one that is none any more stays while clients use its sessions. */
 export class TenantHomes {
+  /** Undefined: each server has a volume of its own. */
+  readonly #shared: SharedServers | undefined;
   /** Undefined: all clients are one trust domain. */
   readonly owners: Owners | undefined;
   /** Defined exactly if `owners` is. */
@@ -69,6 +78,19 @@ export class TenantHomes {
       areServing: () => this.current.every(({ isServing }) => isServing),
     });
     this.owners = owners;
+    this.#shared =
+      options.shared &&
+      new SharedServers({
+        ...options.shared,
+        find,
+        clock: options.clock,
+        limits: options.limits,
+        homes: () => this.#homes.values(),
+        current: () => this.current,
+        serverOf: (key) => (this.#keys().includes(key) ? this.#home(key) : this.#homes.get(key)),
+        otherFor: (home) => this.#otherFor(home),
+        unused: (sessionId, key) => this.#places.deleted(sessionId, key),
+      });
     this.#account = options.memory.open(() => this.keptBytes);
     this.quota = owners && new Quota({ owners, servers: this, max: () => find()?.limits?.maxPerUser });
     for (const key of this.#keys()) this.#home(key);
@@ -88,6 +110,11 @@ export class TenantHomes {
   get first(): Home {
     const { current } = this;
     return current.find((home) => home.isServing) ?? (current[0] as Home);
+  }
+
+  /** Whether any server can load any session. */
+  get isShared(): boolean {
+    return this.#shared !== undefined;
   }
 
   /** The server that has the session, else the one that answers calls about none. */
@@ -121,18 +148,27 @@ export class TenantHomes {
   find(sessionId: string): Home | undefined {
     for (const home of this.#homes.values()) if (home.session(sessionId) !== undefined) return home;
     const place = this.#places.find(sessionId);
-    if (place !== undefined) return this.#home(place);
+    // It is loaded nowhere, so where servers share a volume nothing keeps it at one that is away.
+    if (place !== undefined && (!this.isShared || this.#loadOf(this.#home(place)).takesNew)) return this.#home(place);
     return this.#isSingle ? this.first : undefined;
   }
 
-  /** Why the server that has the session is not asked, for the client; undefined: it is. */
-  removal(sessionId: string): string | undefined {
+  /** Why the server that has the session is not asked; undefined: it is. */
+  refusal(sessionId: string): ServerAnswer | undefined {
     const home = this.find(sessionId);
     if (home === undefined) return undefined;
+    const fenced = isReached(home) ? undefined : this.#shared?.fencedBy(home);
+    if (fenced !== undefined) return { kind: 'Fenced', why: fenced };
+    const why = this.#removal(home);
+    return why === undefined ? undefined : { kind: 'Away', why };
+  }
+
+  #removal(home: Home): string | undefined {
     const { key } = home;
     if (this.#keys().includes(key)) {
       return this.#mayWait || isExpected(home) ? undefined : this.#unreachable(key, DOES_NOT_WAIT);
     }
+    if (this.isShared) return undefined;
     const replicas = this.#indexOf(key) + 1;
     return `the session is on the volume of server ${fromKey(key).name}, which the tenant does not run any more; raise spec.replicas to ${replicas} and try again`;
   }
@@ -141,13 +177,33 @@ export class TenantHomes {
   place(sessionId: string, user: string | undefined): Home {
     const known = this.find(sessionId);
     if (known !== undefined) return known;
-    const loads = this.current.map((each) => this.#loadOf(each));
-    const { placement = 'LeastLoaded' } = this.#options.find() ?? {};
-    const chosen = chooseServer(placement, loads, { user, last: this.#lastPlaced })?.server;
-    const home = chosen?.home ?? this.first;
-    this.#lastPlaced = chosen?.index;
+    const home = this.#choose(this.current, user) ?? this.first;
     this.seen(sessionId, home);
     return home;
+  }
+
+  /** A server that was asked has the session. Where servers share a volume all have, and it is placed as a new one. */
+  found(sessionId: string, home: Home, user: string | undefined): void {
+    if (this.isShared) this.place(sessionId, user);
+    else this.seen(sessionId, home);
+  }
+
+  #choose(homes: readonly Home[], user: string | undefined): Home | undefined {
+    const loads = homes.map((each) => this.#loadOf(each));
+    const { placement = 'LeastLoaded' } = this.#options.find() ?? {};
+    const chosen = chooseServer(placement, loads, { user, last: this.#lastPlaced })?.server;
+    this.#lastPlaced = chosen?.index;
+    return chosen?.home;
+  }
+
+  /** By its load: sessions of many users leave at once. */
+  #otherFor(home: Home): Home | undefined {
+    const loads = this.current.filter((each) => each !== home).map((each) => this.#loadOf(each));
+    return chooseServer(
+      'LeastLoaded',
+      loads.filter(({ takesNew }) => takesNew),
+      { user: undefined, last: undefined },
+    )?.server.home;
   }
 
   /** The session was found there. */
@@ -161,12 +217,15 @@ export class TenantHomes {
     if (home === undefined) return;
     const session = home.session(sessionId);
     if (session !== undefined) home.deleted(session);
+    home.fence?.forget(sessionId);
     this.#places.deleted(sessionId, home.key);
     this.owners?.forget(sessionId);
   }
 
   /** Looks for the session, which no server is known to have. Returns why that cannot be done now, for the client. */
   async look(sessionId: string): Promise<string | undefined> {
+    // Any server can load it. Whether it exists is found out when it is loaded.
+    if (this.isShared) return undefined;
     const asked = await this.ask(
       (home) => this.#has(home, sessionId),
       (has) => has,
@@ -189,8 +248,8 @@ export class TenantHomes {
     needs: (home: Home) => boolean = () => true,
   ): Promise<Asked<Home, T>> {
     const { clock, limits, observer } = this.#options;
-    // A single one says itself that it is away.
-    if (this.#isSingle) {
+    // A single one says itself that it is away, and of those that share a volume each has all sessions.
+    if (this.#isSingle || this.isShared) {
       const { first } = this;
       await first.drain.whenOpen();
       return { answers: new Map([[first, await first.read(() => ask(first))]]), missing: [] };
@@ -268,6 +327,7 @@ export class TenantHomes {
       home.relocate();
       home.injection.changed();
     }
+    this.#shared?.changed();
     this.gate.changed();
     if (this.gate.isWanted) for (const home of this.current) void home.dialEarly().then(() => this.gate.changed());
     for (const listener of this.#listeners) listener();
@@ -276,6 +336,7 @@ export class TenantHomes {
   /** Closes the connections to all servers, and forgets all sessions. */
   close(): void {
     this.#account.close();
+    this.#shared?.close();
     this.gate.close();
     for (const home of this.#homes.values()) home.close();
   }
@@ -301,10 +362,11 @@ export class TenantHomes {
   #home(key: string): Home {
     const known = this.#homes.get(key);
     if (known !== undefined) return known;
-    const home = this.#options.makeHome(key, (sessionId, isDeletion) => {
+    const heard = (sessionId: string, isDeletion: boolean): void => {
       if (isDeletion) this.#places.deleted(sessionId, key);
-      else if (!this.#isSingle) this.#places.seen(sessionId, key);
-    });
+      else if (!this.#isSingle && !this.isShared) this.#places.seen(sessionId, key);
+    };
+    const home = this.#options.makeHome(key, heard, this.#shared);
     this.#homes.set(key, home);
     return home;
   }

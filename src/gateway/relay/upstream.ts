@@ -52,6 +52,7 @@ export class Upstream {
   readonly #openers = new Openers();
   #redial: { cancel(): void } | undefined;
   #openedAt = 0;
+  #lastPodUID: string | undefined;
   #losses = 0;
   #silences = 0;
   #isClosed = false;
@@ -64,6 +65,16 @@ export class Upstream {
 
   get isOpen(): boolean {
     return this.#attempt?.isOpen === true;
+  }
+
+  /** UID of the pod that it is connected to, or is dialled; undefined: none. */
+  get podUID(): string | undefined {
+    return this.#attempt?.server.podUID;
+  }
+
+  /** The one that it was connected to last; undefined: never to any. */
+  get lastPodUID(): string | undefined {
+    return this.#lastPodUID;
   }
 
   /** How often an open connection was lost. */
@@ -284,6 +295,7 @@ export class Upstream {
 
   #onOpen(): void {
     this.#outage.ended();
+    this.#lastPodUID = this.podUID;
     this.#options.observer.dialled('Connected');
     for (const body of this.#calls.release()) this.#write(body);
     this.#openers.opened();

@@ -196,6 +196,10 @@ export class CachedFleet implements Fleet, Reconciler {
       ...(model !== undefined && { model }),
       limits: limitsOf(spec?.sessions),
       ...(spec?.placement !== undefined && { placement: spec.placement }),
+      ...(spec?.topology === 'SharedStorage' && {
+        topology: spec.topology,
+        pods: pods.map(({ metadata }) => metadata.uid ?? '').toSorted(),
+      }),
       ...(spec?.rates !== undefined && { rates: spec.rates }),
       ...(sleep !== undefined && { sleep }),
       ...(stopped !== undefined && { stoppedBy: stopped }),

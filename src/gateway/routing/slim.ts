@@ -8,6 +8,7 @@ import {
   type Injection,
   type Isolation,
   type Placement,
+  type Topology,
 } from '../../api/names.ts';
 import type { CopilotTenantSpec, HibernationStatus, SecretKeyRef, ServerDrain } from '../../api/tenant.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
@@ -24,6 +25,7 @@ export type RoutedTenant = KubeObject & {
     readonly model?: SpecifiedModel & Partial<RoutedModel>;
     readonly sessions?: Partial<RoutedSessions>;
     readonly placement?: Placement;
+    readonly topology?: Topology;
     readonly rates?: TenantRates;
     readonly suspend?: boolean;
     readonly replicas?: number;
@@ -78,11 +80,11 @@ export function tenantKeyOf({ metadata: { namespace = '', labels } }: Pod): stri
 }
 
 /**
- * Keeps of a tenant its isolation, its placement, its limits and rates, whether it sleeps or is stopped, its access, what its annotations say to the gateway, the hashes of its credentials, its servers that have a volume or drain, and its model if
+ * Keeps of a tenant its isolation, its placement, whether its servers share a volume, its limits and rates, whether it sleeps or is stopped, its access, what its annotations say to the gateway, the hashes of its credentials, its servers that have a volume or drain, and its model if
  * sessions get the login from the gateway.
  */
 export function slimTenant({ apiVersion, kind, metadata, spec, status }: RoutedTenant): RoutedTenant {
-  const { isolation, sessions, placement, rates, hibernation, suspend, replicas } = spec ?? {};
+  const { isolation, sessions, placement, topology, rates, hibernation, suspend, replicas } = spec ?? {};
   const { access, modelInjection, modelSecret, binding, servers = [], hibernation: sleep } = status ?? {};
   const model = modelInjection === 'Gateway' ? injectedModel(spec?.model, modelSecret) : undefined;
   const credentials = (binding?.credentials ?? []).map(({ sha256 }) => ({ sha256 }));
@@ -96,6 +98,8 @@ export function slimTenant({ apiVersion, kind, metadata, spec, status }: RoutedT
       ...(model !== undefined && { model }),
       ...(sessions !== undefined && { sessions: slimSessions(sessions) }),
       ...(placement !== undefined && { placement }),
+      // Nearly all are Sticky, which is the default.
+      ...(topology === 'SharedStorage' && { topology }),
       ...(rates !== undefined && { rates }),
       ...(suspend === true && { suspend }),
       ...(replicas === 0 && { replicas }),
