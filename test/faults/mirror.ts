@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, WatchOptions } from '../../src/kube/client/client.ts';
-import { TransportError } from '../../src/kube/types/errors.ts';
+import { toError, TransportError } from '../../src/kube/types/errors.ts';
 import type { ResourceType } from '../../src/kube/types/resource.ts';
 import type { KubeObject, NamespacedName, WatchEvent } from '../../src/kube/types/types.ts';
 import { versionIn } from '../support/watch-relay.ts';
@@ -42,7 +42,7 @@ export class Mirror {
   /** By resource: the newest version that its watch has shown. */
   readonly #versions = new Map<string, number>();
   #expected: { readonly resource: string; readonly answer: Answer }[] = [];
-  #failure: unknown;
+  #failure: Error | undefined;
 
   /** Follows these types, from what there is now. */
   static async start(client: Client, types: readonly ResourceType[]): Promise<Mirror> {
@@ -57,7 +57,7 @@ export class Mirror {
     this.#watches = types.map((type) => {
       this.#versions.set(type.plural, 0);
       return this.#follow(type).catch((error: unknown) => {
-        this.#failure ??= error;
+        this.#failure ??= toError(error);
       });
     });
   }
@@ -87,7 +87,7 @@ export class Mirror {
     return this.objects(namespace, [type as ResourceType]).map(([, object]) => object as T);
   }
 
-  get<T extends KubeObject>(type: ResourceType<T>, { namespace = '', name }: NamespacedName): T | undefined {
+  get<T extends KubeObject>(type: ResourceType<T>, { namespace, name }: NamespacedName): T | undefined {
     return this.list(type, namespace).find(({ metadata }) => metadata.name === name);
   }
 

@@ -7,7 +7,8 @@ import {
 } from '../../src/gateway/locks/store.ts';
 import { GUARD_ERROR, GRANT_METHOD, guardRefusal, type GuardErrorData } from '../../src/resources/guard-protocol.ts';
 import type { GrantIntent, SessionGrant } from '../../src/resources/session-grant.ts';
-import { GuardCaller, type GuardMutant, type GuardedPod, type Outcome } from './guard-world.ts';
+import { GuardCaller, type Outcome } from './guard-caller.ts';
+import type { GuardMutant, GuardedPod } from './guard-world.ts';
 
 const SESSION = 'session';
 const KEY = { tenant: 'acme-uid', session: SESSION };

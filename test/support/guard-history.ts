@@ -3,7 +3,8 @@
 import { MemoryStore } from '../../src/gateway/locks/memory-store.ts';
 import { CoordinationUnavailableError, type CoordinationStore } from '../../src/gateway/locks/store.ts';
 import { ScriptedGateway } from './guard-gateway.ts';
-import { GuardedPod, MemoryFiles, type Entry, type GuardMutant } from './guard-world.ts';
+import { GuardedPod, MemoryFiles, type GuardMutant } from './guard-world.ts';
+import type { Entry } from './journalling-cli.ts';
 import { Dice } from './random.ts';
 import { Turns } from './turns.ts';
 

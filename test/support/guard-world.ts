@@ -1,5 +1,4 @@
 // Servers that are scripted behind real guards, on one shared volume that is in memory; and connections to them.
-import { FrameDecoder, encodeFrame, formatAnswer, formatError, isObject } from '../../src/copilot/index.ts';
 import type { FenceStore } from '../../src/guard/fence-log.ts';
 import type { Fence } from '../../src/guard/fence.ts';
 import type { Line, LineEvents } from '../../src/guard/line.ts';
@@ -7,6 +6,7 @@ import { Pair } from '../../src/guard/pair.ts';
 import { Sessions } from '../../src/guard/sessions.ts';
 import { Stamps, type StampFiles } from '../../src/guard/stamps.ts';
 import type { SessionGrant } from '../../src/resources/session-grant.ts';
+import { JournallingCLI, type Entry } from './journalling-cli.ts';
 import type { Turns } from './turns.ts';
 
 /** What goes otherwise than it should. */
@@ -16,16 +16,6 @@ export interface GuardMutant {
   readonly forgetsFences?: boolean;
   readonly hasNoStamps?: boolean;
   readonly writesBlindly?: boolean;
-}
-
-/** One event of a journal. */
-export interface Entry {
-  readonly id: string;
-  /** What the server that wrote it took for the last one. */
-  readonly parent: string | undefined;
-  readonly server: string;
-  readonly epoch: number;
-  readonly prompt: string;
 }
 
 /** Files that everyone sees at once, and that take their time. */
@@ -114,114 +104,6 @@ export function linePair(
   return [end(0), end(1)];
 }
 
-interface Loaded {
-  /** What it takes for the last event. */
-  last: string | undefined;
-  readonly owners: Set<object>;
-  /** Events that are not on the disk yet. */
-  writes: Promise<void>;
-}
-
-interface Call {
-  readonly id: number;
-  readonly method: string;
-  readonly params: Record<string, unknown>;
-}
-
-/**
- * A server with sessions of a shared volume, as the CLI is: it looks at a journal when it loads it, and at no other time; it loads and closes
- * a session one after the other; what the last connection has left is unloaded.
- */
-export class ScriptedCLI {
-  readonly #turns: Turns;
-  readonly #journals: Map<string, Entry[]>;
-  readonly name: string;
-  readonly loaded = new Map<string, Loaded>();
-  readonly #gone = new WeakSet<object>();
-  /** The last of the loads and closes of a session. */
-  readonly #orders = new Map<string, Promise<void>>();
-  isDead = false;
-  #events = 0;
-
-  constructor(turns: Turns, journals: Map<string, Entry[]>, name: string) {
-    this.#turns = turns;
-    this.#journals = journals;
-    this.name = name;
-  }
-
-  accept(end: (events: LineEvents) => Line): void {
-    const owner = {};
-    const decoder = new FrameDecoder((body) => {
-      if (!this.isDead) void this.#handle(JSON.parse(body.toString()) as Call, owner, line);
-    });
-    const line = end({
-      connected: () => undefined,
-      data: (chunk) => decoder.push(chunk),
-      drained: () => undefined,
-      ended: () => line.destroy(),
-      closed: () => this.#left(owner),
-    });
-  }
-
-  async #handle({ id, method, params }: Call, owner: object, line: Line): Promise<void> {
-    const answer = (body: string): unknown => line.write(Buffer.from(encodeFrame(body)));
-    const session = String(params['sessionId']);
-    await this.#turns.take(this.name);
-    if (method === 'session.resume') await this.#inOrder(session, () => this.#resume(session, owner));
-    else if (method === 'sessions.close') await this.#inOrder(session, () => this.#close(session));
-    else {
-      const found = this.loaded.get(session);
-      if (found === undefined) return void answer(formatError(id, -32_603, 'Session not found'));
-      found.writes = found.writes.then(() => this.#append(session, found, params));
-      await found.writes;
-    }
-    answer(formatAnswer(id, {}));
-  }
-
-  #inOrder(session: string, run: () => Promise<void>): Promise<void> {
-    const done = (this.#orders.get(session) ?? Promise.resolve()).then(run);
-    this.#orders.set(session, done);
-    return done;
-  }
-
-  async #resume(session: string, owner: object): Promise<void> {
-    if (this.#gone.has(owner)) return;
-    const found = this.loaded.get(session);
-    if (found === undefined) {
-      await this.#turns.take(this.name);
-      const last = this.#journals.get(session)?.at(-1)?.id;
-      this.loaded.set(session, { last, owners: new Set([owner]), writes: Promise.resolve() });
-    } else found.owners.add(owner);
-    await this.#turns.take(this.name);
-    if (this.#gone.has(owner)) this.#left(owner);
-  }
-
-  async #close(session: string): Promise<void> {
-    const found = this.loaded.get(session);
-    this.loaded.delete(session);
-    await found?.writes;
-    await this.#turns.take(this.name);
-  }
-
-  async #append(session: string, found: Loaded, params: Record<string, unknown>): Promise<void> {
-    await this.#turns.take(this.name);
-    // Nothing of a dead process goes on.
-    if (this.isDead) return new Promise(() => undefined);
-    this.#events += 1;
-    const id = `${this.name}:${this.#events}`;
-    const { epoch, prompt } = params;
-    const entry = { id, parent: found.last, server: this.name, epoch: Number(epoch), prompt: String(prompt) };
-    found.last = id;
-    this.#journals.set(session, [...(this.#journals.get(session) ?? []), entry]);
-  }
-
-  #left(owner: object): void {
-    this.#gone.add(owner);
-    for (const [session, { owners }] of this.loaded)
-      if (owners.delete(owner) && owners.size === 0) void this.#inOrder(session, () => this.#close(session));
-  }
-}
-
 /** A pod: a server, its guard, and what lives as long as both. */
 export class GuardedPod {
   readonly pod: string;
@@ -235,7 +117,7 @@ export class GuardedPod {
   #sessions: Pick<Sessions, 'grant' | 'call'>;
   #starts = 0;
   #life: Life = { isOver: false };
-  cli: ScriptedCLI;
+  cli: JournallingCLI;
   isGone = false;
 
   constructor(turns: Turns, journals: Map<string, Entry[]>, files: StampFiles, pod: string, mutant: GuardMutant) {
@@ -304,9 +186,9 @@ export class GuardedPod {
     for (const pair of this.#pairs) pair.destroy();
   }
 
-  #start(): ScriptedCLI {
+  #start(): JournallingCLI {
     this.#starts += 1;
-    return new ScriptedCLI(this.#turns, this.#journals, `${this.pod}.${this.#starts}`);
+    return new JournallingCLI(this.#turns, this.#journals, `${this.pod}.${this.#starts}`);
   }
 
   #guard(): Pick<Sessions, 'grant' | 'call'> {
@@ -345,53 +227,4 @@ function filesOf(life: Life, files: StampFiles): StampFiles {
     replace: (path, text) => whileAlive(life, files.replace(path, text)),
     remove: (path) => whileAlive(life, files.remove(path)),
   };
-}
-
-/** What a call came to. */
-export type Outcome =
-  { readonly result: unknown } | { readonly error: { readonly code: number; readonly data: unknown } } | 'Lost';
-
-/** A connection of a gateway. */
-export class GuardCaller {
-  readonly #open = new Map<number, (outcome: Outcome) => void>();
-  readonly #line: Line | undefined;
-  #calls = 0;
-  isClosed = false;
-
-  constructor(pod: GuardedPod) {
-    const decoder = new FrameDecoder((body) => {
-      const message = JSON.parse(body.toString()) as Record<string, unknown>;
-      const error = message['error'];
-      const { code, data } = isObject(error) ? error : {};
-      this.#open.get(Number(message['id']))?.(
-        error === undefined ? { result: message['result'] } : { error: { code: Number(code), data } },
-      );
-    });
-    this.#line = pod.connect({
-      connected: () => undefined,
-      data: (chunk) => decoder.push(chunk),
-      drained: () => undefined,
-      ended: () => undefined,
-      closed: () => this.#close(),
-    });
-    if (this.#line === undefined) this.isClosed = true;
-  }
-
-  call(method: string, params: object): Promise<Outcome> {
-    if (this.isClosed) return Promise.resolve('Lost');
-    this.#calls += 1;
-    const id = this.#calls;
-    this.#line?.write(Buffer.from(encodeFrame(JSON.stringify({ jsonrpc: '2.0', id, method, params }))));
-    return new Promise((resolve) => this.#open.set(id, resolve));
-  }
-
-  close(): void {
-    this.#line?.destroy();
-  }
-
-  #close(): void {
-    this.isClosed = true;
-    for (const resolve of this.#open.values()) resolve('Lost');
-    this.#open.clear();
-  }
 }
