@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, WatchOptions } from '../../src/kube/client/client.ts';
-import { TransportError } from '../../src/kube/types/errors.ts';
+import { toError, TransportError } from '../../src/kube/types/errors.ts';
 import type { ResourceType } from '../../src/kube/types/resource.ts';
 import type { KubeObject, NamespacedName, WatchEvent } from '../../src/kube/types/types.ts';
 import { versionIn } from '../support/watch-relay.ts';
@@ -87,7 +87,7 @@ export class Mirror {
     return this.objects(namespace, [type as ResourceType]).map(([, object]) => object as T);
   }
 
-  get<T extends KubeObject>(type: ResourceType<T>, { namespace = '', name }: NamespacedName): T | undefined {
+  get<T extends KubeObject>(type: ResourceType<T>, { namespace, name }: NamespacedName): T | undefined {
     return this.list(type, namespace).find(({ metadata }) => metadata.name === name);
   }
 
@@ -106,7 +106,7 @@ export class Mirror {
   async caughtUp(): Promise<void> {
     const endsAt = performance.now() + CAUGHT_UP_WITHIN_MS;
     for (;;) {
-      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#failure !== undefined) throw toError(this.#failure);
       this.#expected = this.#expected.filter(({ resource, answer }) => !this.#shows(resource, answer));
       const [missing] = this.#expected;
       if (missing === undefined) return;
