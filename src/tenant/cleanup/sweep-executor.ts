@@ -26,7 +26,7 @@ export interface SweepContext {
 /** Time for the cache to show what a write conflicted with, in ms. */
 const CONFLICT_RETRY_MS = 1_000;
 /** Until a step that the API server failed to execute is decided again, in ms: no event need follow a write that was not executed. */
-const FAILURE_RETRY_MS = 60_000;
+const FAILURE_RETRY_MS = 10_000;
 
 /** What became of the sweeps. */
 export interface SweepOutcome {

@@ -60,7 +60,7 @@ describe('a step of a sweep', () => {
         ] as const,
     ),
   )('that failed is tried again, without an event for each time: %s, %p', async (name, error) => {
-    expect(await execute(STEPS[name] as SweepDecision, error)).toEqual({ failures: [], retryAfterMs: 60_000 });
+    expect(await execute(STEPS[name] as SweepDecision, error)).toEqual({ failures: [], retryAfterMs: 10_000 });
   });
 
   it('that is refused is tried again in an hour, and told', async () => {
