@@ -106,7 +106,7 @@ export class Mirror {
   async caughtUp(): Promise<void> {
     const endsAt = performance.now() + CAUGHT_UP_WITHIN_MS;
     for (;;) {
-      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#failure !== undefined) throw toError(this.#failure);
       this.#expected = this.#expected.filter(({ resource, answer }) => !this.#shows(resource, answer));
       const [missing] = this.#expected;
       if (missing === undefined) return;

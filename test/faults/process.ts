@@ -82,6 +82,20 @@ class ProcessClock implements Clock {
   }
 }
 
+/** Counts the calls that wait until they are tried again: for that, time must pass. */
+class RetryClock extends ProcessClock {
+  sleeping = 0;
+
+  override async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    this.sleeping += 1;
+    try {
+      await super.sleep(ms, signal);
+    } finally {
+      this.sleeping -= 1;
+    }
+  }
+}
+
 /** Counts the requests that have no response yet. */
 class CountingTransport extends Transport {
   pending = 0;
@@ -100,6 +114,7 @@ export class OperatorProcess {
   readonly proxy: FaultProxy;
   readonly metrics = new Metrics();
   readonly #clock: ProcessClock;
+  readonly #retryClock: RetryClock;
   readonly #transport: CountingTransport;
   readonly #registry: ServerRegistry;
   readonly #stop = new AbortController();
@@ -108,9 +123,10 @@ export class OperatorProcess {
   constructor({ proxy, kubeconfig, namespace, clock, dial, randomBytes }: ProcessOptions) {
     this.proxy = proxy;
     this.#clock = new ProcessClock(clock);
+    this.#retryClock = new RetryClock(clock);
     const common = { clock: this.#clock, random: () => 0.5, log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }) };
     const credentials = loadConfig({ clock: this.#clock, kubeconfig });
-    this.#transport = new CountingTransport({ ...common, credentials });
+    this.#transport = new CountingTransport({ ...common, clock: this.#retryClock, credentials });
     const { metrics } = this;
     const client = new Client({ transport: this.#transport });
     const manager = new Manager({ ...common, client, metrics, namespaces: [namespace] });
@@ -174,7 +190,7 @@ export class OperatorProcess {
 
   /** Requests that wait for a response. */
   get pending(): number {
-    return this.#transport.pending;
+    return this.#transport.pending - this.#retryClock.sleeping;
   }
 
   /** Reconciles that ended with an error that only a bug causes. */
@@ -185,6 +201,7 @@ export class OperatorProcess {
   /** From now on it does nothing. Its connections end as those of a dead process do. */
   die(): void {
     this.#clock.kill();
+    this.#retryClock.kill();
     this.#registry.close();
   }
 

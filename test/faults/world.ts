@@ -265,7 +265,12 @@ export class FaultWorld {
         await sleep(QUIET_MS);
         return mirror.caughtUp();
       }
-      if (performance.now() > endsAt) throw new Violation(`still busy after ${MAX_BUSY_MS / 1000} s without a pause`);
+      if (performance.now() > endsAt) {
+        const { journal, openingWatches } = proxy;
+        const last = journal.slice(-5).map(({ verb, path, answered }) => `${verb} ${path} ${answered}`);
+        const what = `${pending} requests and ${openingWatches} watches without an answer, of ${journal.length}: ${last.join(', ')}`;
+        throw new Violation(`still busy after ${MAX_BUSY_MS / 1000} s without a pause: ${what}`);
+      }
       if (pending <= proxy.silenced && proxy.openingWatches === 0) {
         await mirror.caughtUp();
         const quietMs = performance.now() - Math.max(this.#changedAt, proxy.changedAt);

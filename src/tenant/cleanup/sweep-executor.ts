@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { KubeClient } from '../../kube/client/client.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import { Job } from '../../kube/types/builtins.ts';
-import { isConflict, isNotFound, toError } from '../../kube/types/errors.ts';
+import { isConflict, isNotFound, StatusError, toError, TransportError } from '../../kube/types/errors.ts';
 import { OwnerGoneError } from '../../kube/types/owner.ts';
 import type { Applier } from '../../kube/write/apply.ts';
 import { clearSweepRequest, postponeSweep, requestSweep } from '../../resources/sweep-request.ts';
@@ -26,7 +26,7 @@ export interface SweepContext {
 /** Time for the cache to show what a write conflicted with, in ms. */
 const CONFLICT_RETRY_MS = 1_000;
 /** Until a step that the API server failed to execute is decided again, in ms: no event need follow a write that was not executed. */
-const FAILURE_RETRY_MS = 60_000;
+const FAILURE_RETRY_MS = 10_000;
 
 /** What became of the sweeps. */
 export interface SweepOutcome {
@@ -64,11 +64,17 @@ async function execute(context: SweepContext, tenant: CopilotTenant, step: Sweep
     if (isConflict(error) || isNotFound(error) || error instanceof OwnerGoneError)
       return { failures: [], retryAfterMs: CONFLICT_RETRY_MS };
     log.warn({ err: error, action: step.action }, 'sweep of a volume failed');
-    if (step.action !== 'start') return { failures: [], retryAfterMs: FAILURE_RETRY_MS };
+    if (step.action !== 'start' || isPassing(error)) return { failures: [], retryAfterMs: FAILURE_RETRY_MS };
     const refusal = refusalOfRequest(error, `Job of tenant ${tenant.metadata.name}`);
     const why = refusal?.message ?? toError(error).message;
     return execute(context, tenant, postponedSweep(step.index, step.claim, clock.now() + SWEEP_RETRY_MS, why));
   }
+}
+
+/** Whether the API server is the cause. The Job may even have been created, and then nothing has to be put off for an hour. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof TransportError) return true;
+  return error instanceof StatusError && (error.code >= 500 || error.code === 429);
 }
 
 async function start(

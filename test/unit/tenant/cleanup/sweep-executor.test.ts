@@ -21,6 +21,7 @@ const STEPS: Record<string, SweepDecision> = {
 const request = { method: 'PATCH', path: '/' };
 const conflict = new StatusError(request, { code: 409, reason: 'Conflict' });
 const broken = new StatusError(request, { code: 500, reason: 'InternalError' });
+const refused = new StatusError(request, { code: 403, reason: 'Forbidden', message: 'exceeded quota' });
 const silent = new TransportError(request, 'deadline', 'no answer');
 
 /** Executes one step; the first request of each kind ends with this error. */
@@ -51,7 +52,7 @@ describe('a step of a sweep', () => {
   });
 
   it.each(
-    ['request', 'clear', 'postpone', 'deleteJob'].flatMap(
+    Object.keys(STEPS).flatMap(
       (name) =>
         [
           [name, broken],
@@ -59,11 +60,11 @@ describe('a step of a sweep', () => {
         ] as const,
     ),
   )('that failed is tried again, without an event for each time: %s, %p', async (name, error) => {
-    expect(await execute(STEPS[name] as SweepDecision, error)).toEqual({ failures: [], retryAfterMs: 60_000 });
+    expect(await execute(STEPS[name] as SweepDecision, error)).toEqual({ failures: [], retryAfterMs: 10_000 });
   });
 
-  it('that could not start is tried again in an hour, and told', async () => {
-    const { failures, retryAfterMs } = await execute(STEPS['start'] as SweepDecision, broken);
+  it('that is refused is tried again in an hour, and told', async () => {
+    const { failures, retryAfterMs } = await execute(STEPS['start'] as SweepDecision, refused);
     expect(failures).toEqual([expect.stringContaining('The next attempt is in an hour.')]);
     expect(retryAfterMs).toBeUndefined();
   });
