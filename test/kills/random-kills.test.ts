@@ -120,9 +120,11 @@ describe.each(['cli', 'runtime'] as const)('a server that is killed again and ag
       const { host, port, token, provider } = bench.binding;
       const model = provider?.baseUrl.replace(/\/v1$/, '') ?? '';
       const program = join(import.meta.dirname, 'chatter.py');
+      await using stack = new AsyncDisposableStack();
       const python = spawn(await pythonWithSdk(), [program, `${host}:${port}`, token, model, `${CLIENTS}`], {
         stdio: ['pipe', 'pipe', 'inherit'],
       });
+      stack.defer(() => void python.kill());
       const printed = createInterface({ input: python.stdout })[Symbol.asyncIterator]();
       const clients = await Promise.all(
         Array.from({ length: CLIENTS }, async () => {
@@ -152,8 +154,13 @@ describe.each(['cli', 'runtime'] as const)('a server that is killed again and ag
       for (let kill = 0; kill < KILLS; kill += 1) {
         if (kill % KILLS_IN_A_ROW === 0) {
           const before = chatters.map(({ turns }) => turns);
-          const isDone = (): boolean => chatters.every(({ turns }, index) => turns > (before[index] ?? 0));
-          await waitFor('each client has had a turn', isDone, { withinMs: PATIENCE_MS });
+          const late = (): Chatter[] => chatters.filter(({ turns }, index) => turns === before[index]);
+          await waitFor('each client has had a turn', () => late().length === 0, { withinMs: PATIENCE_MS }).catch(
+            (error) => {
+              const told = late().map(({ id, seen }) => `${seen.failed.join()}\n${frames.of(id, seen.prompts.at(-1))}`);
+              throw new Error(`${String(error)}\n${told.join('\n')}`);
+            },
+          );
         }
         // A session that is lost ten times while it is loaded, one time after the other, is given up.
         await setTimeout(Math.random() * Math.max(LONGEST_MS, 3 * startMs));
