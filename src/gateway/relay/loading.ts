@@ -1,6 +1,7 @@
 /** Has a server load a session again as its clients had set it up, after it was restarted or has unloaded it. */
 import { RpcError } from '../../copilot/index.ts';
 import type { SessionModel, SessionSettings } from '../model.ts';
+import { waitsForNothing } from './answered-tools.ts';
 import { createParams, restoreParams } from './declarations.ts';
 import { replayedWithoutLogin, withModel, withSettings } from './injected.ts';
 import type { Injection } from './injection.ts';
@@ -8,7 +9,7 @@ import { NotRestoredError, type Declaration } from './model.ts';
 import { restricts, type ReplayedCall } from './replay.ts';
 import { isNotFound, resultIn } from './server-answer.ts';
 import type { Session } from './session.ts';
-import { recoverTurn, type Recovered, type Recovering } from './recover-turn.ts';
+import { hasCutTurn, recoverTurn, type Recovered, type Recovering } from './recover-turn.ts';
 import { isNeeded } from './under-way.ts';
 
 /** What a session is loaded with. */
@@ -52,6 +53,11 @@ export async function loadSession(session: Session, loading: Loading): Promise<R
     const params = withSettings(withModel('session.create', createParams(loadedWith), model), settings, false);
     await loadedBy(loading, 'session.create', { ...params, sessionId });
     await stamped(sessionId, loading);
+  } else if (hasCutTurn(session) && (await waitsForNothing(loading.call, sessionId))) {
+    // The model is told that the tool was interrupted.
+    await closed(sessionId, loading);
+    await resumed(session, loading, restoreParams(loadedWith), model, false);
+    session.events.dropHeld();
   }
   for (const kept of session.replay.calls) {
     await tellAgain(sessionId, loading, kept, model);
@@ -119,16 +125,20 @@ async function replay(
   }
 }
 
-/** Returns false if the server does not have it: the beginning of its first turn may be lost with a process. */
+/**
+ * Returns false if the server does not have it: the beginning of its first turn may be lost with a process. `continuePendingWork`: whether what it has
+ * asked of clients stays open.
+ */
 async function resumed(
   session: Session,
   loading: Loading,
   declared: Declaration,
   model: SessionModel | undefined,
+  continuePendingWork = true,
 ): Promise<boolean> {
   try {
     const params = withSettings(withModel('session.resume', declared, model), loading.settings(session.id), true);
-    const own = { sessionId: session.id, disableResume: true, continuePendingWork: true };
+    const own = { sessionId: session.id, disableResume: true, continuePendingWork };
     await loadedBy(loading, 'session.resume', { ...params, ...own });
     return true;
   } catch (error) {

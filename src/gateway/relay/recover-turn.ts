@@ -32,8 +32,7 @@ const TOOLS = 'session.tools.listPendingRequests';
  * @throws RpcError, CopilotError, or NotRestoredError if a prompt is lost
  */
 export async function recoverTurn(session: Session, recovering: Recovering): Promise<Recovered> {
-  // A server that has unloaded a session by itself has cut nothing.
-  if (!session.isLost || (!session.isCut && session.questions.size === 0)) return 'Idle';
+  if (!hasCutTurn(session)) return 'Idle';
   const { call } = recovering;
   const { id: sessionId, trail } = session;
   const [end, hasActiveWork] = await Promise.all([
@@ -54,7 +53,8 @@ export async function recoverTurn(session: Session, recovering: Recovering): Pro
   if (plan.isOver) {
     // A prompt that waits for the session, or for a turn of the server, begins the next one, whose end is that of this one, too.
     const isNextToCome = session.prompts.areOnTheWay || session.turn.isAwaited;
-    if (wasTaken) session.finish(isNextToCome ? undefined : recovering.idle(sessionId));
+    // Its clients have got the end that the server told meanwhile.
+    if (wasTaken) session.finish(isNextToCome || hasEnded ? undefined : recovering.idle(sessionId));
     return wasTaken ? 'Finished' : 'Idle';
   }
   // Also what was over for its clients ends when this does.
@@ -79,6 +79,11 @@ export async function recoverTurn(session: Session, recovering: Recovering): Pro
   }
   if (isSentAgain) return 'SentAgain';
   return plan.runs ? 'Continued' : 'Running';
+}
+
+/** Whether its server was lost in the middle of something. One that has unloaded a session by itself has cut nothing. */
+export function hasCutTurn({ isLost, isCut, questions }: Session): boolean {
+  return isLost && (isCut || questions.size > 0);
 }
 
 /** Those events of the journal that its clients have not got. */

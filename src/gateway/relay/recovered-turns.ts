@@ -4,6 +4,7 @@
  */
 import { RpcError } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
+import { waitsForNothing } from './answered-tools.ts';
 import { isActive, type Recovering } from './recover-turn.ts';
 import type { Session } from './session.ts';
 
@@ -26,8 +27,10 @@ interface Look {
   readonly loads: number;
   /** Of its events. */
   readonly bytes: number;
-  /** How often the server said that it does nothing, one time after the other. */
+  /** How often the server said that it does nothing, or was found to wait for nothing, one time after the other. */
   readonly idles: number;
+  /** Whether the journal, which says whether it waits for nothing, was read since the last event. */
+  readonly isRead?: boolean;
 }
 
 /** The end of a turn may follow the word that nothing is done, so that is asked twice. */
@@ -68,10 +71,10 @@ export class RecoveredTurns {
     const { loads } = session.load;
     const isSame = bytes === look.bytes && loads === look.loads;
     const isQuiet = isSame && session.questions.size === 0 && session.sending === 0;
-    const isIdle = isQuiet && !(await this.#isActive(session));
+    const isIdle = isQuiet && !(await this.#works(session, look));
     // It is looked after anew.
     if (this.#next.get(session) !== look) return;
-    if (!isIdle) return this.#arm(session, { ...look, loads, bytes, idles: 0 });
+    if (!isIdle) return this.#arm(session, { ...look, loads, bytes, idles: 0, isRead: isQuiet });
     if (look.idles + 1 < IDLES) return this.#arm(session, { ...look, idles: look.idles + 1 });
     // Its end may have come behind the answer.
     if (!isUnderWay(session, look) || session.events.bytes !== bytes) return this.#look(session, look);
@@ -88,9 +91,10 @@ export class RecoveredTurns {
     else if (!isAnew) this.#arm(session, { ...look, idles: 0 });
   }
 
-  async #isActive({ id }: Session): Promise<boolean> {
+  async #works({ id }: Session, { isRead = false }: Look): Promise<boolean> {
+    const { call } = this.#options;
     try {
-      return await isActive(this.#options.call, id);
+      return (await isActive(call, id)) && (isRead || !(await waitsForNothing(call, id)));
     } catch (error) {
       // One that it does not have in memory it does not work on. Without an answer, nothing is known.
       return !(error instanceof RpcError);

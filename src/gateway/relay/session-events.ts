@@ -94,6 +94,11 @@ export class SessionEvents {
     this.#held = this.#held?.filter(({ type }, at) => type !== 'session.idle' || (begun >= 0 && at > begun));
   }
 
+  /** The server loads the session once more: what it told of the first time is for nobody, and what counts of it is in the journal. */
+  dropHeld(): void {
+    this.#held = this.#held?.slice(0, 0);
+  }
+
   /** Clients get a question that they have got, because the answer to it is lost. */
   askAgain(asked: DurableEvent, data: Readonly<Record<string, unknown>>): void {
     const { id, type } = asked;

@@ -322,7 +322,12 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['open-redis-store'],
   ],
   'gateway/ownership': [['decide', 'stamp'], ['records']],
-  'gateway/routing': [['owner-chain', 'pod-fate', 'serving', 'slim'], ['known-models', 'known-pods', 'pod-fates'], ['fleet'], ['add-fleet']],
+  'gateway/routing': [
+    ['owner-chain', 'pod-fate', 'serving', 'slim'],
+    ['known-models', 'known-pods', 'pod-fates'],
+    ['fleet'],
+    ['add-fleet'],
+  ],
   commands: [
     ['flags', 'permission'],
     ['gateway', 'guard', 'operator', 'cleanup', 'ping', 'crds', 'export'],

@@ -388,14 +388,21 @@ describe('a turn whose server is lost', () => {
     expect((await world.attached('s')).events).toContain('permission.requested');
   });
 
-  it('that ends while its journal is read is over', async () => {
+  // First it is looked whether the server waits for nothing, then what its clients have missed.
+  it.each([
+    [1, 'says so'],
+    [2, 'says so'],
+    [2, 'says that it works'],
+  ])('that ends while its journal is read for the %i. time is over, if its server %s', async (time, says) => {
     const { client, begun } = await inTurn();
-    world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: true });
+    let reads = 0;
+    world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: says !== 'says so' || reads < time });
     for (const method of ['session.permissions.pendingRequests', 'session.tools.listPendingRequests'])
       world.answers.set(method, nobody);
     const answer = journalEvent('assistant.message', { toolRequests: [] });
     world.journalAnswer = (end, id) => {
-      end.event('s', 'session.idle');
+      reads += 1;
+      if (reads === time) end.event('s', 'session.idle');
       end.answer(id, { events: [begun, answer], hasMore: false, cursor: 'c', cursorStatus: 'ok' });
     };
     await replaced();

@@ -80,6 +80,50 @@ describe('a turn that a server goes on with', () => {
     expect(client.events).toEqual(['user.message', 'session.idle']);
   });
 
+  describe('and that waits for the result of a tool which its journal lacks', () => {
+    const requested = journalEvent('external_tool.requested', { requestId: 'r', toolCallId: 'c' });
+    const completed = journalEvent('external_tool.completed', { requestId: 'r' });
+
+    beforeEach(() => {
+      world.journal = [begun, requested, completed];
+    });
+
+    it('is found, and the server loads it without what was pending', async () => {
+      await world.clock.advance(FOUND_MS);
+      expect(loads()).toBe(2);
+      await resumed();
+      world.server.answer(world.server.last('sessions.close').id, {});
+      await settle();
+      expect(world.server.last('session.resume').params).toMatchObject({ continuePendingWork: false });
+      says(false);
+      await resumed();
+      expect(world.server.count('session.sendMessages')).toBe(1);
+      world.server.event('s', 'session.idle');
+      expect(client.events.at(-1)).toBe('session.idle');
+    });
+
+    it('is left alone when the journal has the result', async () => {
+      world.journal = [begun, requested, completed, journalEvent('tool.execution_complete', { toolCallId: 'c' })];
+      await world.clock.advance(FOUND_MS * 10);
+      expect(loads()).toBe(1);
+    });
+
+    it('is left alone while the server asks its clients something else', async () => {
+      world.answers.set('session.permissions.pendingRequests', (end, { id }) =>
+        end.answer(id, { items: [{ requestId: 'p' }] }),
+      );
+      await world.clock.advance(FOUND_MS * 10);
+      expect(loads()).toBe(1);
+    });
+
+    it('has its journal read once, as long as no event comes', async () => {
+      world.journal = [begun];
+      await world.clock.advance(FOUND_MS * 10);
+      // Twice for the load before.
+      expect(world.server.count('session.eventLog.read')).toBe(3);
+    });
+  });
+
   it('goes on also where the server does not have its session any more', async () => {
     world.activityAnswer = (end, id) => end.refuse(id, 'Session not found: s');
     await world.clock.advance(FOUND_MS);
