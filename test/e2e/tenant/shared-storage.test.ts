@@ -1,7 +1,6 @@
 // Servers that share one ReadWriteMany volume, a directory of the one node, each behind its guard.
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Deployment, PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
@@ -9,61 +8,32 @@ import { CopilotSession } from '../../../src/resources/session.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { putSession } from '../../support/cleanup.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
+import { SharedVolume } from '../../support/shared-volume.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
 
 const SOON = { withinMs: 60_000, everyMs: 200 };
-const volume = `shared-${randomBytes(4).toString('hex')}`;
-// With the local cluster the node is this machine.
-const directory = join('/tmp', volume);
-/** The user of the servers: fsGroup is not applied to a hostPath. */
+/** The user of the servers. */
 const USER = '10001:10001';
 
 let namespace: TestNamespace;
+let volume: SharedVolume;
 
 beforeAll(async () => {
-  mkdirSync(directory);
-  chmodSync(directory, 0o777);
   namespace = await TestNamespace.open({ gateway: true });
-  await namespace.kubectl.ok(['create', '-f', '-'], {
-    apiVersion: 'v1',
-    kind: 'List',
-    items: [
-      {
-        apiVersion: 'storage.k8s.io/v1',
-        kind: 'StorageClass',
-        metadata: { name: volume },
-        provisioner: 'kubernetes.io/no-provisioner',
-        volumeBindingMode: 'Immediate',
-      },
-      {
-        apiVersion: 'v1',
-        kind: 'PersistentVolume',
-        metadata: { name: volume },
-        spec: {
-          storageClassName: volume,
-          capacity: { storage: '1Gi' },
-          accessModes: ['ReadWriteMany'],
-          persistentVolumeReclaimPolicy: 'Retain',
-          hostPath: { path: directory, type: 'Directory' },
-        },
-      },
-    ],
-  });
+  volume = await SharedVolume.create(namespace);
   // Nobody connects there: what is looked at is what the operator does by itself.
   await namespace.startOperator({ args: ['--gateway-address=127.0.0.1:4321'] });
   await namespace.createTenant('acme', {
-    topology: 'SharedStorage',
+    ...volume.spec,
     replicas: 2,
     server: { binary: 'runtime' },
-    storage: { accessMode: 'ReadWriteMany', storageClassName: volume },
   });
 }, 4 * READY_MS);
 afterAll(async () => {
   await namespace.close();
-  await namespace.kubectl.ok(['delete', `pv/${volume}`, `storageclass/${volume}`, '--ignore-not-found']);
-  rmSync(directory, { recursive: true, force: true });
+  await volume.delete();
 });
 
 const claim = () => namespace.get(PersistentVolumeClaim, 'acme-shared');
@@ -79,8 +49,8 @@ async function scaleTo(replicas: number): Promise<CopilotTenant> {
 
 /** A session of an earlier server on the volume. */
 function put(sessionId: string): string {
-  const path = putSession(directory, sessionId);
-  execFileSync('chown', ['-R', USER, path, join(directory, '.session-operation-locks')]);
+  const path = putSession(volume.directory, sessionId);
+  execFileSync('chown', ['-R', USER, path, join(volume.directory, '.session-operation-locks')]);
   return path;
 }
 
@@ -129,7 +99,7 @@ describe('two servers on one volume', () => {
     }
     const claims = (await namespace.list(PersistentVolumeClaim)).map(({ metadata }) => metadata.name);
     expect(claims).toEqual(['acme-shared']);
-    expect(existsSync(join(directory, 'marker'))).toBe(true);
+    expect(existsSync(join(volume.directory, 'marker'))).toBe(true);
   });
 
   it('are deleted with their volume when the policy says so', async () => {
