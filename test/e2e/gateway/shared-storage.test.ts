@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { CopilotClient } from '@github/copilot-sdk';
 import { approveAll } from '@github/copilot-sdk';
-import { Secret } from '../../../src/kube/types/builtins.ts';
-import { CopilotSession } from '../../../src/resources/session.ts';
+import { contentOf, keyIn } from '../../../src/gateway/locks/kubernetes/session-lease.ts';
+import { Lease, Secret } from '../../../src/kube/types/builtins.ts';
+import { fromKey } from '../../../src/kube/types/types.ts';
 import { bindingFrom, withClient } from '../../support/chat.ts';
 import { READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { freePort } from '../../support/copilot-server.ts';
@@ -54,16 +55,16 @@ async function application<T>(replica: number, use: (client: CopilotClient) => P
   return await withClient({ ...bindingFrom(data), host: '127.0.0.1', port: ports[replica] ?? 0 }, use);
 }
 
-/** The server that has the session of this name in memory, as the CopilotSession says. */
-async function serverOf(session: string): Promise<string> {
-  return await waitFor(
-    `${session} is found`,
-    async () => {
-      const { status } = (await namespace.get(CopilotSession, session)) ?? {};
-      return status?.phase === 'Idle' ? status.server : undefined;
-    },
-    { withinMs: 90_000, everyMs: 500 },
-  );
+/** The server at which a session is, as its record says, which is a Lease unless `--coordination` is set. */
+async function serverOf(sessionId: string): Promise<string> {
+  return await waitFor(`${sessionId} is placed`, async () => {
+    for (const lease of await namespace.list(Lease)) {
+      const key = keyIn(lease);
+      const record = key?.session === sessionId ? contentOf(lease, key)?.record : undefined;
+      if (record?.state === 'Placed') return fromKey(record.place.server).name;
+    }
+    return undefined;
+  });
 }
 
 /** Prompts in the journal. Each event must name the one before it, or another one would have written beside it. */
@@ -87,7 +88,6 @@ describe('a session on a shared volume', () => {
         ['one', 'two'].map(async (sessionId) => {
           const session = await first.createSession({ ...config, sessionId });
           await session.sendAndWait({ prompt: `Remember 42 in ${sessionId}` }, READY_MS);
-          await namespace.createSession(sessionId, 'acme');
           return session;
         }),
       );
