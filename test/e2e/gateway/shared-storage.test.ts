@@ -97,8 +97,10 @@ describe('a session on a shared volume', () => {
       const id = moved?.sessionId ?? '';
       await application(1, async (second) => {
         const same = await second.resumeSession(id, config);
+        // This operator knows of no gateway that drains, so the turn is cut, and the model is asked once more.
         await model.script({
           match: 'count',
+          repeat: true,
           steps: [{ text: 'one two three four five six seven eight', delayMs: 400 }],
         });
         const counted = moved?.sendAndWait({ prompt: 'count' }, READY_MS);
