@@ -175,7 +175,7 @@ export interface ServerObservation {
   readonly index: number;
   readonly name: string;
   readonly state: ServerState;
-  /** Its rollout is complete, its port is open, and it responds to pings. */
+  /** Its rollout is complete, or was paused by a user, its port is open, and it responds to pings. */
   readonly ready: boolean;
   /** The kubelet can connect to the server's port, whatever other containers of the pod do. */
   readonly portOpen: boolean;

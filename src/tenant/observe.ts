@@ -1,7 +1,7 @@
 /** Observes the servers: interprets what was read of each, together with its health. */
 import type { ServerState, ServerStatus } from '../api/tenant.ts';
 import type { Clock } from '../kube/clock/clock.ts';
-import type { Pod } from '../kube/types/builtins.ts';
+import type { Deployment, Pod } from '../kube/types/builtins.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { ServerHealth } from '../servers/server.ts';
 import { serverName } from '../resources/names.ts';
@@ -44,7 +44,7 @@ export function observeServer({ tenant, server, running, health, remembered, now
   const known =
     podReady && (remembered?.state === 'Healthy' || remembered?.state === 'Unhealthy') ? remembered : undefined;
   const responds = health.state === 'Healthy' || known?.state === 'Healthy';
-  const ready = running && podReady && responds && canWrite(health) && isRolloutComplete(server.deployment);
+  const ready = running && podReady && responds && canWrite(health) && staysAsItIs(server.deployment);
   return {
     index: server.index,
     name,
@@ -57,6 +57,11 @@ export function observeServer({ tenant, server, running, health, remembered, now
     cause,
     stopping: server.pods.filter((candidate) => !(running && candidate === pod) && !hasEnded(candidate)),
   };
+}
+
+/** Whether nothing is about to be replaced: a rollout that a user has paused waits as long as that user wants, and the pod of before serves. */
+function staysAsItIs(deployment: Deployment | undefined): boolean {
+  return deployment?.spec?.paused === true || isRolloutComplete(deployment);
 }
 
 function causeOf(server: ServerWorld, name: string, pod: Pod | undefined, now: number): TenantCause | undefined {

@@ -65,7 +65,7 @@ export function planServer(input: ServerPlanInput): ServerPlan {
   const cause =
     loss ??
     input.sharedStorage?.cause ??
-    deploymentPaused(live.deployment) ??
+    deploymentPaused(live.deployment, observed.ready) ??
     (left?.action === 'refuse' ? left.cause : undefined);
   const adoptedVolume = adoptionOf(tenant, name, live);
   const withClaim = { ...base, claim, cause, wait: claimWait, adoptedVolume };

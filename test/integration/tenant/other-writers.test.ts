@@ -149,6 +149,10 @@ describe('a Deployment that a user has paused', () => {
     await world.observeDeployment('acme-0', { replicas: 1, updatedReplicas: 0 });
     await world.settle();
     expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'DeploymentPaused' });
+    // The pod of before goes on serving.
+    const { message } = (await condition(world, 'Ready')) ?? {};
+    expect(await condition(world, 'Ready')).toMatchObject({ status: 'True', reason: 'ServersReady' });
+    expect(message).toMatch(/^1 of 1 servers are ready. Not as specified: Deployment acme-0 is paused/);
     expect((await deployment(world)).spec?.paused).toBe(true);
     await world.patch(Deployment, 'acme-0', { spec: { paused: false } });
     await world.observeDeployment('acme-0', { replicas: 1, updatedReplicas: 1 });
