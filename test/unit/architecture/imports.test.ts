@@ -274,6 +274,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['owners', 'session-questions'],
     ['session'],
     ['injection', 'places', 'recover-turn', 'turn-slots', 'under-way'],
+    ['answered-tools'],
     ['loading', 'recovered-turns'],
     ['failover'],
     ['session-calls'],
