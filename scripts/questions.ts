@@ -71,8 +71,23 @@ ${rows(EVENT_LINES.map(eventRow))}
 | --- | --- | --- | --- | --- |
 ${rows(REQUEST_LINES.map(requestRow))}
 
-When nobody comes, a \`preToolUse\` hook denies its tool, any other hook changes nothing, and every other request gets error -32603. A hook is answered at once while clients are
-attached of whom none declared hooks. A request for nobody, or that has no line, gets -32601, and such a notification is dropped.
+When nobody comes, a \`preToolUse\` hook denies its tool, any other hook changes nothing, and every other request gets error -32603. A request for nobody, or that has no line,
+gets -32601, and such a notification is dropped.
+
+## What a client leaves behind
+
+Servers go on to ask for hooks, permissions, transforms of the system message and tokens of clients that have left, and let these not be taken back. So the gateway looks at what the clients of the session
+declare now ([why](adr/0053-what-servers-ask.md)):
+
+| the client that declared it | a hook | a permission, a transform, a token, a canvas |
+| --- | --- | --- |
+| is attached | it is asked | it is asked |
+| was the last one, and nobody has come since | held for it, then as when nobody comes | the same |
+| left in the turn that runs, or after it was asked, and others are attached | as when nobody comes, at once, until the turn ends | held for it |
+| left before the turn began, or attached once more without it | no opinion, at once: the tool goes on as without a hook | as when nobody comes, at once, if others are attached |
+
+So a hook that forbids is not escaped by cutting its client off in the middle of a turn; but it forbids nothing once its client has left the session. A hook without an opinion is
+counted in \`copilot_gateway_passed_hooks_total\`.
 
 ## Reasons
 

@@ -2,8 +2,9 @@
 import type { RequestId } from '../../copilot/index.ts';
 import { Alone } from './first-asked.ts';
 import type { ClientAnswer, Declaration, QuestionOptions, SessionClient } from './model.ts';
+import { decideNobody } from './nobody.ts';
 import type { RelayObserver } from './observer.ts';
-import { requestKindOf, settle, unattended, type RequestKind } from './requests.ts';
+import { NO_OPINION, requestKindOf, settle, unattended, type RequestKind } from './requests.ts';
 
 interface AskedClient {
   answer: ClientAnswer | undefined;
@@ -23,11 +24,13 @@ interface Question {
   readonly alone: Alone;
   /** Whether its turn is being aborted. */
   isAborted: boolean;
+  /** Whether somebody who answers it was there since it was asked, or may come. */
+  isExpected: boolean;
 }
 
 export interface AskedOptions extends QuestionOptions {
   readonly answer: (id: RequestId, answer: ClientAnswer) => void;
-  readonly observer: Pick<RelayObserver, 'unattended'>;
+  readonly observer: Pick<RelayObserver, 'unattended' | 'hookPassed'>;
 }
 
 /** The open ones of one session. While nobody can answer, they are held: a server waits for ever. */
@@ -57,8 +60,9 @@ export class Asked {
     const { limit, maxBytes, mayKeep } = this.#options;
     if (kind === undefined || this.#open.size >= limit || this.#open.has(id)) return false;
     if (this.#bytes + bytes > maxBytes || !mayKeep(bytes)) return false;
-    const unanswered = { asked: new Map(), deadline: undefined, alone: new Alone(), isAborted: false };
-    const question: Question = { method, params, kind, bytes, ...unanswered };
+    const unanswered = { asked: new Map(), deadline: undefined, alone: new Alone() };
+    const isOf = { isAborted: false, isExpected: false };
+    const question: Question = { method, params, kind, bytes, ...unanswered, ...isOf };
     this.#open.set(id, question);
     this.#bytes += bytes;
     this.#askAttached(id, question);
@@ -125,14 +129,25 @@ export class Asked {
     const { turnUser, setAlone } = this.#options;
     const attached = [...this.#options.attached()];
     const able = attached.flatMap(([client, declaration]) => (kind.declares(declaration, params) ? [client] : []));
-    if (kind.isForPerson) {
+    if (kind.asks === 'Person') {
       question.alone.begin(able, turnUser(), () => setAlone(() => this.#askOthers(id, question)));
     }
     const clients = kind.audience === 'All' ? able.filter((client) => question.alone.isFor(client)) : able.slice(-1);
     this.#askAll(id, question, clients);
-    if (clients.length > 0) return;
-    if (question.isAborted || (kind.isForPresent && attached.length > 0)) this.#giveUp(id, question);
-    else this.#hold(id, question);
+    // A client that was asked and has left may come back: what a hook decides on must not be had by cutting its client off.
+    question.isExpected ||= clients.length > 0 || this.#options.isExpected(kind.by);
+    if (clients.length === 0) this.#decide(id, question, attached.length > 0);
+  }
+
+  #decide(id: RequestId, question: Question, hasOthers: boolean): void {
+    const { method, kind, isExpected, isAborted } = question;
+    const decision = decideNobody({ asks: kind.asks, isExpected, hasOthers, isAborted });
+    if (decision.action === 'Hold') return this.#hold(id, question);
+    this.#options.onNobody(method, decision);
+    if (decision.action === 'GiveUp') return this.#giveUp(id, question);
+    this.#close(id, question);
+    this.#options.observer.hookPassed();
+    this.#options.answer(id, NO_OPINION);
   }
 
   #askAll(id: RequestId, question: Question, clients: readonly SessionClient[]): void {

@@ -25,6 +25,9 @@ export function isPiece(type: string): boolean {
   return PIECES.test(type);
 }
 
+/** By this flag a client says that it answers whatever is asked by events. */
+export const OBSERVES = 'observePromptEvents';
+
 interface QueueLimits {
   readonly softQueueBytes: number;
   readonly hardQueueBytes: number;

@@ -459,6 +459,8 @@ export class Home {
       setTimer: (ms, fn) => clock.setTimer(ms, fn),
       answer: (requestId, answer) => at().upstream.answer(requestId, answer),
       deny: (requestId, kind) => void at().#deny(id, requestId, kind),
+      onNobody: (asked, { reason, message }) =>
+        this.#options.log.info({ server: at().key, session: id, asked, reason }, message),
       onUnused: () => void at().calls.unload(session),
       onShutdown: () => at().calls.unloaded(session),
     });

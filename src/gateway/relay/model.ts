@@ -2,6 +2,7 @@
 import type { AnswerHead, CopilotError, EventRun } from '../../copilot/index.ts';
 import { DRAIN_RETURN_MS } from '../../resources/gateway-internal.ts';
 import type { ClientId, ToldRules } from '../model.ts';
+import type { NobodyDecision } from './nobody.ts';
 
 /** The params of the `session.create` or `session.resume` with which a client attached itself. */
 export type Declaration = Readonly<Record<string, unknown>>;
@@ -19,6 +20,10 @@ export interface QuestionOptions {
   readonly turnUser: () => string | undefined;
   /** Whether so many bytes more may be kept of the tenant. */
   readonly mayKeep: (bytes: number) => boolean;
+  /** Whether somebody may come who has declared one of these. */
+  readonly isExpected: (...names: readonly string[]) => boolean;
+  /** Something is answered at once although its time is not over. `asked`: the type of the event, or the method of the request. */
+  readonly onNobody: (asked: string, why: NobodyDecision) => void;
 }
 
 /** What a client answered to a request of the server. */

@@ -113,4 +113,6 @@ export interface RelayObserver {
   searched(end: SearchEnd): void;
   /** The gateway has answered in place of clients. `asked`: the type of the server's event, or the method of its request. */
   unattended(asked: string): void;
+  /** The gateway has answered a hook that no client of the session declares any more: what it is about goes on without it. */
+  hookPassed(): void;
 }

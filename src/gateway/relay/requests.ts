@@ -1,6 +1,8 @@
 /** Requests of the server to its clients: which clients are asked, and what their answers come to. */
 import { isObject } from '../../copilot/index.ts';
+import { OBSERVES } from './events.ts';
 import type { ClientAnswer, Declaration } from './model.ts';
+import { EVENT_LINES, type EventLine } from './questions/events.ts';
 import { REQUEST_LINES, type DeclaredBy, type RequestLine } from './questions/requests.ts';
 
 type Declares = (declaration: Declaration, params: Readonly<Record<string, unknown>>) => boolean;
@@ -9,10 +11,10 @@ type Declares = (declaration: Declaration, params: Readonly<Record<string, unkno
 export interface RequestKind {
   /** `All`: everyone who declared it. `Last`: the last one who did, and the one before it when that one is gone. */
   readonly audience: 'All' | 'Last';
-  /** Whether it is answered at once while clients are attached of whom nobody declared it: it does not wait for one that left. */
-  readonly isForPresent: boolean;
-  /** Whether a person decides it: that of the turn first, where several users share a session. */
-  readonly isForPerson: boolean;
+  /** Whose it is: a hook's; a person's, that of the turn first where several users share a session; or anything else's. */
+  readonly asks: 'Hook' | 'Person' | 'Program';
+  /** The name of what a client declares. */
+  readonly by: DeclaredBy;
   /** Whether it is a part of a turn, and ends with it. */
   readonly isOfTurn: boolean;
   /** Whether a client with this declaration answers such a request. */
@@ -39,6 +41,12 @@ const DECLARES: Readonly<Record<Exclude<DeclaredBy, `request${string}`>, Declare
 
 const KINDS: ReadonlyMap<string, RequestKind> = new Map(REQUEST_LINES.flatMap(kindsOf));
 
+/** All of these names; at last the flag by which a client says that it answers whatever is asked by events. */
+const NAMES: readonly string[] = [
+  ...new Set([...[...KINDS.values()].map(({ by }) => by), ...EVENT_LINES.flatMap(flagOf)]),
+  OBSERVES,
+];
+
 /** Requests of servers that clients are asked. */
 export const ASKED_METHODS: readonly string[] = [...KINDS.keys()];
 
@@ -47,20 +55,33 @@ export function requestKindOf(method: string): RequestKind | undefined {
   return KINDS.get(method);
 }
 
-function kindsOf([method, audience, by, lifetime, reason]: RequestLine): [string, RequestKind][] {
-  if ((audience !== 'All' && audience !== 'Last') || by === undefined) return [];
-  const isForPresent = by === 'hooks';
-  const isForPerson = reason === 'Person';
-  const isOfTurn = lifetime === 'Turn';
-  return [[method, { audience, isForPresent, isForPerson, isOfTurn, declares: declaredBy(by) }]];
+function flagOf([, , , attendedBy]: EventLine): string[] {
+  return attendedBy.startsWith('request') ? [attendedBy] : [];
 }
 
-function declaredBy(by: DeclaredBy): Declares {
+function kindsOf([method, audience, by, lifetime, reason]: RequestLine): [string, RequestKind][] {
+  if ((audience !== 'All' && audience !== 'Last') || by === undefined) return [];
+  const asks = reason === 'Hook' || reason === 'Person' ? reason : 'Program';
+  const isOfTurn = lifetime === 'Turn';
+  return [[method, { audience, asks, by, isOfTurn, declares: declares(by) }]];
+}
+
+function declares(by: DeclaredBy): Declares {
   return isDeclared(by) ? DECLARES[by] : (declaration) => declaration[by] === true;
 }
 
 function isDeclared(by: DeclaredBy): by is keyof typeof DECLARES {
   return Object.hasOwn(DECLARES, by);
+}
+
+/** The names of what a client declares with which it says that it answers; of tokens without those that it answers for. */
+export function declaredBy(declaration: Declaration): readonly string[] {
+  const { gitHubTokenProviderRegistrationId: registrationId } = declaration;
+  return NAMES.filter((by) => (isName(by) ? declares(by)(declaration, { registrationId }) : declaration[by] === true));
+}
+
+function isName(by: string): by is DeclaredBy {
+  return by.startsWith('request') || Object.hasOwn(DECLARES, by);
 }
 
 /**
@@ -76,10 +97,13 @@ export function settle(
   return method === 'hooks.invoke' ? settleHook(params, answers, waiting) : settleOther(answers, waiting);
 }
 
+/** The answer to a hook by which nothing is decided: what SDKs send of one that returns nothing. */
+export const NO_OPINION: ClientAnswer = { result: {} };
+
 /** The answer to a request that nobody can answer. */
 export function unattended(method: string, params: Readonly<Record<string, unknown>>): ClientAnswer {
   if (method !== 'hooks.invoke') return { error: { code: INTERNAL_ERROR, message: NOBODY } };
-  return decidesOnTool(params) ? denial(UNATTENDED) : { result: {} };
+  return decidesOnTool(params) ? denial(UNATTENDED) : NO_OPINION;
 }
 
 function settleOther(answers: readonly ClientAnswer[], waiting: number): Settlement {
@@ -100,7 +124,7 @@ function settleHook(
   if (failed !== undefined && decidesOnTool(params)) return { kind: 'Answer', answer: denial(FAILED) };
   if (waiting > 0 || answers.length === 0) return { kind: 'Wait' };
   const outputs = answers.map(outputOf).filter((output) => output !== undefined);
-  if (outputs.length === 0) return { kind: 'Answer', answer: failed ?? { result: {} } };
+  if (outputs.length === 0) return { kind: 'Answer', answer: failed ?? NO_OPINION };
   return { kind: 'Answer', answer: { result: { output: Object.assign({}, ...outputs.toSorted(asking)) as object } } };
 }
 

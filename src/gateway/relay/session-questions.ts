@@ -4,7 +4,8 @@ import { Asked } from './asked.ts';
 import type { Attached } from './attached.ts';
 import type { WaitKind } from './events.ts';
 import { GivenAnswers } from './given-answers.ts';
-import type { ClientAnswer, Declaration, RelayLimits, SessionClient } from './model.ts';
+import type { ClientAnswer, Declaration, QuestionOptions, RelayLimits, SessionClient } from './model.ts';
+import type { NobodyDecision } from './nobody.ts';
 import type { RelayObserver } from './observer.ts';
 import { SETTLES_MS } from './prompts.ts';
 import type { Timers } from './timers.ts';
@@ -15,7 +16,7 @@ const RESERVED_MS = 5000;
 
 export interface SessionQuestionsOptions {
   readonly limits: Pick<RelayLimits, 'waits' | 'waitBytes' | 'firstAskedMs'>;
-  readonly observer: Pick<RelayObserver, 'unattended'>;
+  readonly observer: Pick<RelayObserver, 'unattended' | 'hookPassed'>;
   /** Ms in which nobody can answer what it waits for, after which it is denied. Looked at when such a time begins. */
   readonly permissionTimeoutMs: () => number;
   /** Whether so many bytes more may be kept of the tenant. */
@@ -25,6 +26,8 @@ export interface SessionQuestionsOptions {
   readonly setTimer: (ms: number, fn: () => void) => { cancel(): void };
   /** Answers a request of the server. */
   readonly answer: (id: number | string, answer: ClientAnswer) => void;
+  /** Something is answered in their place at once, for this reason. It is told once. */
+  readonly onNobody: QuestionOptions['onNobody'];
   /** Answers an event in place of the clients. */
   readonly deny: (requestId: string, kind: WaitKind) => void;
 }
@@ -45,8 +48,15 @@ export class SessionQuestions {
     timers: Pick<Timers<'Answers' | 'Reserved'>, 'start'>,
     hasInterest: (type: string) => boolean,
     turnUser: () => string | undefined,
+    isExpected: QuestionOptions['isExpected'],
   ) {
     const { limits, observer, permissionTimeoutMs, mayKeep, setTimer, now, answer, deny } = options;
+    const told = new Set<string>();
+    const onNobody = (asked: string, why: NobodyDecision): void => {
+      const line = `${asked} ${why.reason}`;
+      if (!told.has(line)) options.onNobody(asked, why);
+      told.add(line);
+    };
     this.#now = now;
     this.#timers = timers;
     const setDeadline = (fn: () => void) => setTimer(permissionTimeoutMs(), fn);
@@ -59,6 +69,8 @@ export class SessionQuestions {
       setAlone,
       turnUser,
       mayKeep,
+      isExpected,
+      onNobody,
       observer,
     };
     this.asked = new Asked({ ...shared, answer });

@@ -8,6 +8,7 @@ import { Attached } from './attached.ts';
 import type { SessionCourse } from './client-state.ts';
 import { lengthOf } from './declarations.ts';
 import { Delivery, type KeptEvent } from './delivery.ts';
+import { Expected } from './expected.ts';
 import { InTurn } from './in-turn.ts';
 import { LoadState } from './load-state.ts';
 import { type Declaration, type RelayLimits, type ServerAnswer, type SessionClient, type Withdrawal } from './model.ts';
@@ -43,6 +44,7 @@ export class Session {
   /** Since when it is known, ms since the epoch. */
   readonly since: number;
   readonly turn: Turn<SessionClient>;
+  readonly expected: Expected;
   readonly questions: SessionQuestions;
   readonly replay = new ReplayRecord();
   readonly prompts = new Prompts();
@@ -87,7 +89,9 @@ export class Session {
     this.turn = new Turn(limits.heldSends, limits.heldSendBytes, observer, options.time);
     const hasInterest = (type: string): boolean => this.replay.hasInterest(type);
     const turnUser = () => (this.turnRule === undefined ? undefined : this.turn.holder?.client.user);
-    this.questions = new SessionQuestions(options, this.attached, this.#timers, hasInterest, turnUser);
+    this.expected = new Expected(this.attached, this.turn);
+    const isExpected = (...names: readonly string[]): boolean => this.expected.has(...names);
+    this.questions = new SessionQuestions(options, this.attached, this.#timers, hasInterest, turnUser, isExpected);
     this.delivery = new Delivery(() => this.attached.clients, limits.softQueueBytes);
     const { trail, aliases, delivery, prompts } = this;
     const { waits } = this.questions;
@@ -227,6 +231,10 @@ export class Session {
   attach(client: SessionClient, declaration: Declaration): void {
     // It has missed the beginning of the turn, and gets the rest after it.
     if (!this.isAttached(client) && this.turn.isRunning) this.delivery.hold(client);
+    const before = this.attached.declarationOf(client);
+    if (before !== undefined) this.expected.restated(before);
+    // The last one that left is not waited for any more, unless it was in this turn.
+    if (this.clientCount === 0) for (const each of this.attached.loadedWith) this.expected.left(each);
     this.attached.set(client, declaration);
     this.watchUse();
   }
@@ -252,6 +260,7 @@ export class Session {
   goesOn(owner: SessionClient | undefined, start: string | undefined): void {
     this.hadTurn = true;
     this.turn.goesOn(owner, start);
+    this.expected.goesOn();
     this.watchUse();
   }
 
@@ -266,6 +275,7 @@ export class Session {
   detach(client: SessionClient): Declaration | undefined {
     const declaration = this.attached.remove(client);
     if (declaration === undefined) return undefined;
+    this.expected.left(declaration);
     this.delivery.drop(client);
     this.turn.leave(client);
     this.questions.leave(client);

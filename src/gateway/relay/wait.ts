@@ -1,13 +1,10 @@
 /** One thing that a session waits for of its clients since an event, and who can answer it. */
 import type { RequestId } from '../../copilot/index.ts';
 import { declares } from './declarations.ts';
-import type { WaitKind } from './events.ts';
+import { OBSERVES, type WaitKind } from './events.ts';
 import type { Alone } from './first-asked.ts';
 import type { Declaration, QuestionOptions, SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
-
-/** By this flag a client says that it answers whatever is asked by events. */
-const OBSERVES = 'observePromptEvents';
 
 /** One thing. */
 export interface Wait {

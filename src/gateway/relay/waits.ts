@@ -1,8 +1,9 @@
 /** What a session waits for of its clients: permissions, client tools and whatever else its server asks by events, once. */
 import type { RequestId } from '../../copilot/index.ts';
-import { endsWait, waitOf, type WaitKind } from './events.ts';
+import { OBSERVES, endsWait, waitOf, type WaitKind } from './events.ts';
 import { Alone } from './first-asked.ts';
 import type { Declaration, SessionClient } from './model.ts';
+import { decideNobody, type NobodyDecision } from './nobody.ts';
 import { ableOf, canAnswer, type Wait, type WaitsOptions } from './wait.ts';
 
 const PERMISSION = 'permission.requested';
@@ -56,7 +57,12 @@ export class Waits {
       const { turnUser, setAlone } = this.#options;
       wait.alone.begin(this.#able(wait), turnUser(), () => setAlone(() => this.#offerOthers(wait)));
     }
-    this.#setDeadline(requestId, wait);
+    const nobody = this.#nobodyFor(wait);
+    if (nobody === undefined) this.#setDeadline(requestId, wait);
+    else {
+      this.#options.onNobody(type, nobody);
+      this.#giveUp(requestId, wait);
+    }
     return kind.audience === 'One' ? (wait.offeredTo ?? 'Nobody') : undefined;
   }
 
@@ -246,6 +252,20 @@ export class Waits {
     if (wait.twin !== undefined) return twins.deny(wait.twin);
     observer.unattended(wait.type);
     deny(requestId, wait.kind);
+  }
+
+  /**
+   * Why a new one waits for nobody: the server asks it by a flag that it does not take back. What is asked by a request as well ends with that, and
+   * without clients the next one may say that it answers.
+   */
+  #nobodyFor(wait: Wait): NobodyDecision | undefined {
+    const { flag, twin } = wait.kind;
+    const { isExpected, attached } = this.#options;
+    if (flag === undefined || twin !== undefined || this.#isAttended(wait)) return undefined;
+    const hasOthers = [...attached()].length > 0;
+    const mayCome = isExpected(flag, OBSERVES);
+    const decision = decideNobody({ asks: 'Program', isExpected: mayCome, hasOthers, isAborted: false });
+    return decision.action === 'Hold' ? undefined : decision;
   }
 
   /** Whether somebody is there who has said that it answers such. */

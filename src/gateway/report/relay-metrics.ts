@@ -55,6 +55,7 @@ export class RelayMetrics implements RelayObserver {
   readonly #refused: Counter<'reason'>;
   readonly #searches: Counter<'result'>;
   readonly #unattended: Counter<'asked'>;
+  readonly #hooksPassed: Counter;
 
   constructor(registry: Registry) {
     const series = new Series(registry);
@@ -144,6 +145,10 @@ export class RelayMetrics implements RelayObserver {
       'unattended_total',
       'Events and requests of servers that the gateway answered because no client was there to do it, by type or method',
       { asked: [...WAIT_TYPES, ...ASKED_METHODS] },
+    );
+    this.#hooksPassed = series.counter(
+      'passed_hooks_total',
+      'Hooks that servers went on to ask for after the clients that declared hooks had left, answered with no opinion',
     );
   }
 
@@ -265,5 +270,9 @@ export class RelayMetrics implements RelayObserver {
 
   unattended(asked: string): void {
     this.#unattended.inc({ asked });
+  }
+
+  hookPassed(): void {
+    this.#hooksPassed.inc();
   }
 }

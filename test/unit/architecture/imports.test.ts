@@ -218,7 +218,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['rules'],
   ],
   'gateway/relay': [
-    ['model', 'questions'],
+    ['nobody', 'questions'],
+    ['model'],
     [
       'aliases',
       'answers-in-turn',
@@ -265,7 +266,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'waiting-calls',
       'wake-gate',
     ],
-    ['asked', 'calls', 'held-back', 'prompts', 'server-frames', 'wait'],
+    ['asked', 'calls', 'expected', 'held-back', 'prompts', 'server-frames', 'wait'],
     ['client-state', 'find-questions', 'given-answers', 'openers', 'server-intake', 'waits'],
     ['server-attempt'],
     ['upstream'],
@@ -273,6 +274,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['owners', 'session-questions'],
     ['session'],
     ['injection', 'places', 'recover-turn', 'turn-slots', 'under-way'],
+    ['answered-tools'],
     ['loading', 'recovered-turns'],
     ['failover'],
     ['session-calls'],

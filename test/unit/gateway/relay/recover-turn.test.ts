@@ -23,6 +23,7 @@ async function sentAgain(answer: (session: Session) => ServerAnswer): Promise<{ 
     setTimer: (ms, fn) => clock.setTimer(ms, fn),
     answer: () => undefined,
     deny: () => undefined,
+    onNobody: () => undefined,
     onUnused: () => undefined,
     onShutdown: () => undefined,
   });

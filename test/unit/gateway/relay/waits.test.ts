@@ -47,6 +47,8 @@ class World {
     limit: 100,
     maxBytes: 10_000,
     mayKeep: () => true,
+    isExpected: () => true,
+    onNobody: () => undefined,
     observer: { unattended: () => undefined },
     attached: () => this.attached,
     hasInterest: (type) => this.interests.has(type),
