@@ -69,7 +69,7 @@ export class RecordedFrames {
     const asked = this.#calls.get(call);
     if (asked === undefined) return;
     this.#calls.delete(call);
-    const text = error === undefined ? short(JSON.stringify(result)) : `ERROR ${JSON.stringify(error)}`;
+    const text = error === undefined ? shownResult(result) : `ERROR ${JSON.stringify(error)}`;
     this.#keep(asked.session, `${connection}${way} #${String(id)} ${asked.method}: ${text}`);
   }
 
@@ -79,6 +79,18 @@ export class RecordedFrames {
     frames.push({ at: Date.now(), text });
     if (frames.length > REMEMBERED) frames.shift();
   }
+}
+
+/** Of a page of a journal, what the events are: what is in them would fill the log. */
+function shownResult(result: unknown): string {
+  const events: unknown = isObject(result) ? result['events'] : undefined;
+  if (!Array.isArray(events)) return short(JSON.stringify(result));
+  const one = (event: unknown): string => {
+    const { type, data } = isObject(event) ? event : {};
+    const { requestId, toolCallId } = isObject(data) ? data : {};
+    return [type, requestId, toolCallId].filter((part) => part !== undefined).join(' ');
+  };
+  return events.map(one).join(', ');
 }
 
 function shown(params: unknown): string {
