@@ -166,7 +166,8 @@ function tooLong(allowed: number): string {
 }
 
 function forgetUnused(home: Home, session: Session): void {
-  if (session.clientCount === 0 && !session.isLoaded) home.forget(session);
+  // It may have moved while its server was asked.
+  if (session.clientCount === 0 && !session.isLoaded) home.hostOf(session).forget(session);
 }
 
 /** Detaches a client. The others keep what they declared; the last one leaves the session to the time-out of unused ones. */

@@ -528,16 +528,16 @@ export class Home {
    * notices that a session was unloaded, or that a server was lost.
    */
   request(call: ClientCall, session: Session | undefined, answered: (answer: ServerAnswer) => void): void {
-    this.#enter(call, session, answered, () => this.calls.request(call, session, answered));
+    this.#enter(call, session, answered, (entered, done) => this.calls.request(entered, session, done));
   }
 
   /** The same with a prompt of a client that is attached. */
   prompt(call: ClientCall, session: Session, answered: (answer: ServerAnswer) => void): void {
     const { aborts } = session;
-    this.#enter(call, session, answered, () => {
+    this.#enter(call, session, answered, (entered, done) => {
       const why = session.withdrawal(aborts);
-      if (why === undefined) this.calls.prompt(call, session, answered);
-      else answered({ kind: 'Withdrawn', why, sent: false });
+      if (why === undefined) this.calls.prompt(entered, session, done);
+      else done({ kind: 'Withdrawn', why, sent: false });
     });
   }
 
@@ -555,15 +555,23 @@ export class Home {
   }
 
   #enter(
-    { method, params, bytes = 0, gone }: ClientCall,
+    call: ClientCall,
     session: Session | undefined,
     answered: (answer: ServerAnswer) => void,
-    go: () => void,
+    go: (call: ClientCall, answered: (answer: ServerAnswer) => void) => void,
   ): void {
+    const { method, params, bytes = 0, gone } = call;
     const steers = session?.turn.isRunning === true && params['mode'] === 'immediate';
-    const refuse = () => answered(lost(new UnreachableError('too many calls wait for a server that drains'), false));
-    const forget = () => answered(clientGone());
-    this.drain.enter(startsTurn(method) && !steers ? 'Start' : 'Any', { bytes, gone, go, forget }, refuse);
+    const starts = startsTurn(method) && !steers;
+    const place = gone && session?.order.enter(gone, starts);
+    const done = (answer: ServerAnswer): void => {
+      place?.leave();
+      answered(answer);
+    };
+    const refuse = () => done(lost(new UnreachableError('too many calls wait for a server that drains'), false));
+    const forget = () => done(clientGone());
+    const enter = () => go(place === undefined ? call : { ...call, place }, done);
+    this.drain.enter(starts ? 'Start' : 'Any', { bytes, gone, go: enter, forget }, refuse);
   }
 
   async #deny(sessionId: string, requestId: string, { denial: { method, params } }: WaitKind): Promise<void> {

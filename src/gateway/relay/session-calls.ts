@@ -2,6 +2,7 @@
 import { RpcError, UnreachableError, formatAnswer, isObject } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import type { ForcedParams, SessionSettings } from '../model.ts';
+import type { CallPlace, CallStage } from './call-order.ts';
 import { forcedParams } from './declarations.ts';
 import { startsTurn, type EnteringCall } from './drain.ts';
 import type { Failover } from './failover.ts';
@@ -42,6 +43,8 @@ export interface ClientCall {
   readonly bytes?: number;
   /** Aborts when its client goes; undefined: it is the gateway's own. */
   readonly gone?: AbortSignal | undefined;
+  /** Among those of its client; undefined: it waits for none of them. */
+  readonly place?: CallPlace | undefined;
 }
 
 export interface SessionCallsOptions {
@@ -108,6 +111,8 @@ export class SessionCalls {
     if (session !== undefined && call.method === ABORT) session.aborts += 1;
     const question = questionOf(call.method, call.params);
     if (session === undefined || question === undefined) return this.#request(call, session, answered);
+    // The server may wait for it, and it for answers of others.
+    call.place?.leave();
     session.answersInTurn.give(question, {
       gone: call.gone,
       give: (given) =>
@@ -126,6 +131,7 @@ export class SessionCalls {
     const done: Answered = (answer) => {
       const isCut = answer.kind === 'Lost' && answer.sent && !upstream.isOpen;
       if (!isCut || call.isRepeatable !== true || repeats === 0) return answered(answer);
+      call.place?.again();
       this.#request(call, session, answered, repeats - 1);
     };
     if (session === undefined)
@@ -195,11 +201,15 @@ export class SessionCalls {
       },
       go: () => {
         session.calls -= 1;
-        const answer = cut();
         const now = elsewhere?.(session);
-        if (answer !== undefined) answered(answer);
-        else if (now === undefined) this.#prompt(call, session, answered);
-        else now.prompt(call, session, answered);
+        if (now !== undefined && cut() === undefined) return now.prompt(call, session, answered);
+        this.#inOrder('Kept', call, answered, () => {
+          const answer = cut();
+          const other = elsewhere?.(session);
+          if (answer !== undefined) answered(answer);
+          else if (other === undefined) this.#prompt(call, session, answered);
+          else other.prompt(call, session, answered);
+        });
       },
       tell: (position, count) => {
         const { type, body } = turnQueued(session.id, { position, count, max: maxTurns() ?? count }, this.#options);
@@ -384,8 +394,29 @@ export class SessionCalls {
     }
   }
 
-  /** Until it is answered, the session is in use. `mayRepeat`: if the server has unloaded it. */
+  /** Sends a call about a session that is loaded here. `mayRepeat`: if the server has unloaded it. */
   #requestLoaded(call: ClientCall, session: Session, answered: Answered, mayRepeat = true): void {
+    if (call.method === ABORT) {
+      // It must end what runs, whatever waits. A prompt behind it is not what it is to end.
+      this.#send(call, session, answered, mayRepeat);
+      return call.place?.leave();
+    }
+    let isLater = false;
+    const { aborts } = session;
+    this.#inOrder('Sent', call, answered, () => {
+      if (!isLater) return this.#send(call, session, answered, mayRepeat);
+      const why = startsTurn(call.method) ? session.withdrawal(aborts) : undefined;
+      if (why !== undefined) return answered({ kind: 'Withdrawn', why, sent: false });
+      // Much may have happened while it waited.
+      const at = this.#options.elsewhere?.(session) ?? this;
+      call.place?.again();
+      at.#afterMove(call, session, answered, (now) => now.#requestLoaded(call, session, answered, mayRepeat));
+    });
+    isLater = true;
+  }
+
+  /** Until it is answered, the session is in use. */
+  #send(call: ClientCall, session: Session, answered: Answered, mayRepeat: boolean): void {
     const { upstream } = this.#options;
     const { loads } = session.load;
     const { method, params, gone, sender } = call;
@@ -410,6 +441,7 @@ export class SessionCalls {
       if (!mayRepeat || !isUnloaded(answer) || session.clientCount === 0) return answered(answer);
       // Unless it is being unloaded, as for a drain: then its turn goes on elsewhere.
       if (isSame && session.isLoaded) this.#missed(session);
+      call.place?.again();
       this.#afterLoad(call, session, answered, (at) => at.#requestLoaded(call, session, answered, false));
     };
     upstream.request(method, params, done, gone);
@@ -429,10 +461,7 @@ export class SessionCalls {
     const { loads } = session.load;
     const forget = (): void => answered(clientGone());
     const waiting: HeldCall = { bytes, gone, forget };
-    if (!this.#waiting.hold(waiting)) {
-      const what = 'as many calls, or bytes of them, as are allowed wait for sessions of the server already';
-      return answered(lost(new UnreachableError(what), false));
-    }
+    if (!this.#waiting.hold(waiting)) return answered(full());
     const load = (): void => {
       // Those that wait behind it in the same queue wait for a place at the same time.
       const since = session.now;
@@ -447,7 +476,12 @@ export class SessionCalls {
           const other = elsewhere?.(session);
           if (other !== undefined) return other.#afterMove(call, session, answered, then);
           if (failure !== undefined) return answered(failure);
+          const { aborts } = session;
           const goOn = (): void => {
+            const why = startsTurn(call.method) ? session.withdrawal(aborts) : undefined;
+            if (why !== undefined) return answered({ kind: 'Withdrawn', why, sent: false });
+            const now = elsewhere?.(session);
+            if (now !== undefined) return now.#afterMove(call, session, answered, then);
             // What was to be done with it next may have been to unload it, such as for a drain.
             const isUnloadedAgain = !session.isLoaded && session.load.loads !== loads;
             if (isUnloadedAgain) this.#afterLoad(call, session, answered, then);
@@ -462,9 +496,28 @@ export class SessionCalls {
     whenOpen('Any', { bytes, gone, go: load, forget: () => undefined });
   }
 
+  /** Goes on with a call when those of the same client before it have come as far. */
+  #inOrder(stage: CallStage, call: ClientCall, answered: Answered, go: () => void): void {
+    const { place, bytes = 0, gone } = call;
+    if (place === undefined) return go();
+    let isFree = false;
+    const waiting: HeldCall = { bytes, gone, forget: () => answered(clientGone()) };
+    place.reach(stage, () => {
+      isFree = true;
+      this.#waiting.take(waiting);
+      go();
+    });
+    if (!isFree && !this.#waiting.hold(waiting)) answered(full());
+  }
+
   /** Goes on with a call that waited at the server where its session was before. */
   #afterMove(call: ClientCall, session: Session, answered: Answered, then: (at: SessionCalls) => void): void {
     if (session.isLoaded) then(this);
     else this.#afterLoad(call, session, answered, then);
   }
+}
+
+function full(): ServerAnswer {
+  const what = 'as many calls, or bytes of them, as are allowed wait for sessions of the server already';
+  return lost(new UnreachableError(what), false);
 }

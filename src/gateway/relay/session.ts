@@ -5,6 +5,7 @@ import { Aliases } from './aliases.ts';
 import { AnswersInTurn } from './answers-in-turn.ts';
 import { AskingCalls } from './asking-calls.ts';
 import { Attached } from './attached.ts';
+import { CallOrder } from './call-order.ts';
 import type { SessionCourse } from './client-state.ts';
 import { lengthOf } from './declarations.ts';
 import { Delivery, type KeptEvent } from './delivery.ts';
@@ -49,6 +50,7 @@ export class Session {
   readonly replay = new ReplayRecord();
   readonly prompts = new Prompts();
   readonly answersInTurn = new AnswersInTurn();
+  readonly order = new CallOrder();
   readonly asking = new AskingCalls();
   readonly trail = new Trail();
   readonly aliases = new Aliases();

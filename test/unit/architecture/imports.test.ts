@@ -226,6 +226,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'asking-calls',
       'ask-servers',
       'attached',
+      'call-order',
       'client-questions',
       'decide-leaving',
       'events',

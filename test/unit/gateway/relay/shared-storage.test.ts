@@ -281,6 +281,21 @@ describe('a server that is lost', () => {
     expect(world.serverAt(0).count('session.resume')).toBe(0);
   });
 
+  it('leaves nothing of a session behind that it was not given before it was lost', async () => {
+    guards.play(world, 3);
+    await isHadBy('pod-of-1');
+    world.down.add('10.0.0.2');
+    guards.fates.set('pod-of-1', SHUTDOWN);
+    const id = client.call('session.resume', { sessionId: 's' });
+    await world.clock.advance(1000);
+    guards.kill(0, world);
+    await world.clock.advance(30_000);
+    expect(client.answer(id)?.error).toMatchObject({ data: { rule: 'Fenced' } });
+    client.leave();
+    await world.clock.advance(700_000);
+    expect(world.relay.sessions()).toEqual([]);
+  });
+
   it('of a tenant with one server is waited for', async () => {
     guards.play(world, 1);
     await called('session.create', { sessionId: 's' });
