@@ -178,7 +178,7 @@ const sessionStatus = z.object({
         .describe(
           'The user whose turn runs, or was begun, as the gateway was told. What a terminal would not show of the name is replaced.',
         ),
-      since: z.iso.datetime().describe('Since when.'),
+      since: z.iso.datetime().describe('Since when the user holds it.'),
       epoch: z
         .int()
         .min(0)
