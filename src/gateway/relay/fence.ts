@@ -56,8 +56,9 @@ interface Standing {
   readonly record: SessionRecord;
   /** Every other place has closed it, or is gone. */
   isLeft: boolean;
-  /** UIDs of the pods that are gone. */
+  /** UIDs of the pods that are gone. Only those that the guard asked for are named to it: a grant that names many is too long. */
   readonly gone: Set<string>;
+  readonly named: Set<string>;
 }
 
 /** How a place was left. */
@@ -88,7 +89,9 @@ export class Fence {
    */
   async admit(sessionId: string, server: FencedServer, intent: 'load' | 'delete' = 'load'): Promise<void> {
     await server.upstream.opened();
-    const podUID = server.upstream.podUID ?? '';
+    const { podUID } = server.upstream;
+    // It was lost after it opened.
+    if (podUID === undefined) throw new UnreachableError(`${server.key}: the connection was lost`);
     const place: Place = { server: server.key, podUID };
     let floor = 0;
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
@@ -130,17 +133,19 @@ export class Fence {
     server: FencedServer,
     podUID: string,
     intent: GrantIntent,
-    { record: { epoch }, gone }: Standing,
+    { record: { epoch }, gone, named }: Standing,
   ): Promise<void> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const refusal = await this.#granted(server, podUID, { sessionId, epoch, intent, gone: [...gone] });
+      const refusal = await this.#granted(server, podUID, { sessionId, epoch, intent, gone: [...named] });
       if (refusal === undefined) return;
       if (refusal.rule === 'StaleEpoch') throw new StaleEpochError(refusal.epoch);
       if (refusal.rule !== 'NotClosed' || refusal.holder === undefined)
         throw new FencedError(`the guard of server ${fromKey(server.key).name} refuses it (${refusal.rule})`);
-      // The store has lost that it was there.
+      // It is gone, or the store has lost that it was there.
       const { server: key, pod } = refusal.holder;
-      if ((await this.#leave(sessionId, { server: key, podUID: pod }, epoch)) === 'Gone') gone.add(pod);
+      if (!gone.has(pod) && (await this.#leave(sessionId, { server: key, podUID: pod }, epoch)) === 'Gone')
+        gone.add(pod);
+      if (gone.has(pod)) named.add(pod);
     }
     throw new FencedError(`it was closed ${ATTEMPTS} times, and is open again`);
   }
@@ -166,7 +171,12 @@ export class Fence {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const { outcome, record } = await store.advance(key, { seen, floor, place, holder });
       if (outcome === 'Won') {
-        const standing = { record, isLeft: record.leaving.length === 0, gone: new Set<string>() };
+        const standing = {
+          record,
+          isLeft: record.leaving.length === 0,
+          gone: new Set<string>(),
+          named: new Set<string>(),
+        };
         this.#known.set(sessionId, standing);
         return standing;
       }

@@ -1,6 +1,7 @@
 // Tenants whose servers share a volume, frame by frame: who may load a session, and where it goes on.
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Fence } from '../../../../src/gateway/relay/fence.ts';
 import { grantKeyPem, grantSigner } from '../../../../src/resources/session-grant.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { GuardedServers } from '../../../support/guarded-servers.ts';
@@ -29,6 +30,18 @@ async function called(method: string, params: object = {}, by = client) {
   const id = by.call(method, params);
   await settle();
   return by.answer(id);
+}
+
+function fenceOf(): Fence {
+  return new Fence({
+    means: guards.means,
+    tenant: TENANT,
+    tenantUID: KEY.tenant,
+    serverOf: () => undefined,
+    clock: world.clock,
+    limits: { awayMs: 10_000, callTimeoutMs: 30_000 },
+    onFailure: () => undefined,
+  });
 }
 
 const epochs = () => guards.grants.map(({ pod, intent, epoch }) => `${pod} ${intent} ${epoch}`);
@@ -100,6 +113,25 @@ describe('a session', () => {
     await world.clock.advance(2000);
     expect(client.answer(id)?.result).toMatchObject({ at: '10.0.0.1' });
     expect(guards.loadedAt('s')).toEqual(['pod-of-0']);
+  });
+
+  it('names to the guard no pod that is gone but the one that it asks for, however many there were', async () => {
+    // None of these loads was ever settled, so the record has them all.
+    for (const pod of Array.from({ length: 120 }, (_, index) => `pod-of-an-earlier-server-${index}-gone`)) {
+      const place = { server: 'team/acme-1', podUID: pod };
+      await guards.memory.advance(KEY, { seen: await recordOf('s'), floor: 0, place, holder: 'the home before' });
+    }
+    guards.disk?.add('', 's');
+    expect((await called('session.resume', { sessionId: 's' }))?.result).toMatchObject({ at: '10.0.0.1' });
+    expect(guards.grants.at(-1)?.gone).toBeUndefined();
+  });
+
+  it('has no record of a server whose connection is lost as soon as it opens', async () => {
+    const lost = { opened: () => Promise.resolve(), podUID: undefined, requestWithin: () => undefined };
+    const fence = fenceOf();
+    const admitted = fence.admit('s', { key: 'team/acme-0', podUID: 'pod-of-0', upstream: lost });
+    await expect(admitted).rejects.toThrow('team/acme-0: the connection was lost');
+    expect(await recordOf('s')).toBeUndefined();
   });
 
   it('is not loaded by a server without a guard', async () => {
