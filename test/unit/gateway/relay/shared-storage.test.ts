@@ -2,6 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Fence } from '../../../../src/gateway/relay/fence.ts';
+import { epochsOf, GUARD_ERROR } from '../../../../src/resources/guard-protocol.ts';
 import { grantKeyPem, grantSigner } from '../../../../src/resources/session-grant.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { GuardedServers } from '../../../support/guarded-servers.ts';
@@ -139,6 +140,27 @@ describe('a session', () => {
     const made = await called('session.create', { sessionId: 's' });
     expect(made?.error).toMatchObject({ code: -32050, data: { rule: 'Fenced', retryable: true, outcome: 'NotSent' } });
     expect(world.serverAt(0).count('session.create')).toBe(0);
+  });
+
+  it('whose guard refuses it says why in the words of the guard, and what to do', async () => {
+    const data = { rule: 'StorageFailed' };
+    world.answers.set('guard.grant', (end, { id }) => {
+      end.send(
+        JSON.stringify({ jsonrpc: '2.0', id, error: { code: GUARD_ERROR, message: 'the volume is full', data } }),
+      );
+    });
+    const made = await called('session.create', { sessionId: 's' });
+    expect(made?.error?.message).toContain('refuses it (StorageFailed): the volume is full');
+    expect(made?.error?.message).toContain('container guard');
+  });
+
+  it('of which somebody has forged the epoch names the directory to remove, and no number is used up', async () => {
+    guards.stamp('s', 1, 2 ** 53 - 1);
+    guards.disk?.add('', 's');
+    const resumed = await called('session.resume', { sessionId: 's' });
+    expect(resumed?.error).toMatchObject({ data: { rule: 'Fenced' } });
+    expect(resumed?.error?.message).toContain(epochsOf('s'));
+    expect((await recordOf('s'))?.epoch).toBe(1);
   });
 
   it('that nobody has is unknown in the words of a server, and leaves no record', async () => {
