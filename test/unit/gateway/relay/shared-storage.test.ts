@@ -178,6 +178,21 @@ describe('a session', () => {
     expect(await recordOf('s')).toBeUndefined();
   });
 
+  it('is deleted after the load that is under way, by whose grant it is', async () => {
+    await isHadBy('pod-of-0');
+    const answer = world.answers.get('session.resume');
+    let resume: (() => void) | undefined;
+    world.answers.set('session.resume', (end, frame) => (resume = () => answer?.(end, frame)));
+    client.call('session.resume', { sessionId: 's' });
+    await settle();
+    const id = client.call('session.delete', { sessionId: 's' });
+    await settle();
+    expect([epochs(), world.serverAt(0).count('session.delete')]).toEqual([['pod-of-0 load 2'], 0]);
+    resume?.();
+    await settle();
+    expect([client.answer(id)?.result, epochs()]).toEqual([{ success: true }, ['pod-of-0 load 2']]);
+  });
+
   it('is listed by one server, which has all of them', async () => {
     for (const sessionId of ['s', 't']) await called('session.create', { sessionId });
     const { result } = (await called('session.list')) ?? {};
