@@ -326,7 +326,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['owner-chain', 'pod-fate', 'serving', 'slim'],
     ['known-models', 'known-pods', 'pod-fates'],
     ['fleet'],
-    ['add-fleet'],
+    ['add-fleet', 'gone-tenants'],
   ],
   commands: [
     ['flags', 'permission'],
