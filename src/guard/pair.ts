@@ -85,7 +85,7 @@ export class Pair implements Caller {
   }
 
   get isGone(): boolean {
-    return this.#clientState === 'Closed' || this.#serverState === 'Closed';
+    return this.#clientState === 'Closed' || this.#serverState !== 'Open';
   }
 
   /** Closes both connections at once. */
@@ -104,7 +104,7 @@ export class Pair implements Caller {
   }
 
   #await(...[id, underWay]: Parameters<ServerFrames['await']>): boolean {
-    if (this.#serverState === 'Closed') {
+    if (this.#serverState !== 'Open') {
       void underWay.ended(false);
       return true;
     }
@@ -112,7 +112,7 @@ export class Pair implements Caller {
   }
 
   #toServer(bytes: Buffer): void {
-    if (this.#serverState !== 'Closed' && !this.#server.write(bytes)) this.#client.pause();
+    if (this.#serverState === 'Open' && !this.#server.write(bytes)) this.#client.pause();
   }
 
   #toClient(bytes: Buffer): void {
@@ -130,11 +130,11 @@ export class Pair implements Caller {
   #serverLeft(state: 'Ended' | 'Closed'): void {
     this.#serverState = state;
     if (!this.#isConnected) this.#observer.unreachable();
+    // Also one that has only ended its side answers nothing more: a process that is killed does that, and what comes later may take minutes.
+    this.#fromServer.lost();
     if (state === 'Ended') this.#client.end();
-    else {
-      this.#fromServer.lost();
-      this.#client.finish();
-    }
+    else this.#client.finish();
+    this.#settle();
     this.#endOnce();
   }
 
@@ -144,7 +144,8 @@ export class Pair implements Caller {
    */
   #settle(): void {
     if (this.#clientState === 'Open' || this.#fromServer.isAwaiting) return;
-    if (this.#clientState === 'Closed') this.#server.destroy();
+    // What is kept for a server that has ended is not begun.
+    if (this.#clientState === 'Closed' || this.#serverState !== 'Open') this.#server.destroy();
     else if (this.#kept === 0) this.#server.end();
   }
 

@@ -1,17 +1,44 @@
 /** Files of stamps on a volume that pods of several nodes may have mounted. */
 import { link, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { EPOCHS_DIRECTORY } from '../resources/guard-protocol.ts';
 import { PARTIAL, type StampFiles } from './stamps.ts';
+
+/** How file systems say that they have no hard links, such as SMB's and those of FUSE. */
+const NO_LINKS: ReadonlySet<string | undefined> = new Set(['ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EPERM', 'EMLINK']);
 
 /** Below `root`. `writer`: no other process has or had the same. */
 export class StampDisk implements StampFiles {
   readonly #root: string;
   readonly #writer: string;
+  readonly #link: typeof link;
   #written = 0;
 
-  constructor(root: string, writer: string) {
+  constructor(root: string, writer: string, makeLink: typeof link = link) {
     this.#root = root;
     this.#writer = writer;
+    this.#link = makeLink;
+  }
+
+  /** Why no stamp can ever be made on this volume; undefined: it can. What else fails, and may pass, rejects. */
+  async unfitness(): Promise<string | undefined> {
+    const path = `${EPOCHS_DIRECTORY}/.links-${this.#writer}`;
+    const target = join(this.#root, path);
+    const partial = await this.#writePartial(target, '');
+    try {
+      await this.#link(partial, target);
+      return undefined;
+    } catch (error) {
+      const code = codeOf(error);
+      if (!NO_LINKS.has(code)) throw error;
+      return (
+        `the shared volume at ${this.#root} has no hard links (${code}): use a StorageClass of NFS or CephFS; ` +
+        'with Azure Files one with protocol nfs. SMB and FUSE have none'
+      );
+    } finally {
+      await rm(partial, { force: true });
+      await rm(target, { force: true });
+    }
   }
 
   async list(directory: string): Promise<readonly string[]> {
@@ -27,7 +54,7 @@ export class StampDisk implements StampFiles {
     const target = join(this.#root, path);
     const partial = await this.#writePartial(target, text);
     try {
-      await link(partial, target);
+      await this.#link(partial, target);
       await syncDirectory(dirname(target));
       return true;
     } catch (error) {

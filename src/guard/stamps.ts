@@ -2,9 +2,8 @@
  * The epochs on the shared volume: for each session a directory with a file for the epoch under which a pod has it, named by the epoch and
  * created atomically, and beside it one that says that the pod has closed it. Servers look at no directory whose name begins with a dot.
  */
-import { createHash } from 'node:crypto';
 import { isObject } from '../copilot/index.ts';
-import { EPOCHS_DIRECTORY, type EpochHolder } from '../resources/guard-protocol.ts';
+import { epochsOf, type EpochHolder } from '../resources/guard-protocol.ts';
 import type { Stamp } from './fence.ts';
 
 /** Files on the shared volume, by paths below its root. What fails otherwise rejects. */
@@ -42,7 +41,7 @@ export class Stamps {
 
   /** What is stamped, the highest epoch first. */
   async read(session: string): Promise<readonly Stamp[]> {
-    const directory = directoryOf(session);
+    const directory = epochsOf(session);
     for (let reads = 0; reads < MOST_READS; reads += 1) {
       const names = await this.#files.list(directory);
       const stamps = await Promise.all(claimsIn(names).map((epoch) => this.#readOne(directory, epoch)));
@@ -54,7 +53,7 @@ export class Stamps {
 
   /** Whether the epoch is this pod's now. What is read after it decides whether it may stay so. */
   async claim(session: string, epoch: number): Promise<boolean> {
-    const path = `${directoryOf(session)}/${epoch}`;
+    const path = `${epochsOf(session)}/${epoch}`;
     const { server, pod } = this.#self;
     if (await this.#files.create(path, JSON.stringify({ session, server, pod }))) return true;
     const text = await this.#files.read(path);
@@ -64,12 +63,12 @@ export class Stamps {
 
   /** Takes a claim of this pod back. */
   async unclaim(session: string, epoch: number): Promise<void> {
-    await this.#files.remove(`${directoryOf(session)}/${epoch}`);
+    await this.#files.remove(`${epochsOf(session)}/${epoch}`);
   }
 
   /** Removes what lower epochs have left, after it was decided that their holders have the session no more. */
   async forgetBelow(session: string, epoch: number): Promise<void> {
-    const directory = directoryOf(session);
+    const directory = epochsOf(session);
     for (const name of await this.#files.list(directory)) {
       const [, claimed] = NAME.exec(name) ?? [];
       // A partial file is one of a guard that died, or of one that comes too late, which notices it.
@@ -82,7 +81,7 @@ export class Stamps {
   async close(session: string, under: number): Promise<void> {
     for (const { epoch, holder, closedUnder = 0 } of await this.read(session)) {
       if (holder.pod !== this.#self.pod || epoch > under || closedUnder >= under) continue;
-      await this.#files.replace(`${directoryOf(session)}/${epoch}${CLOSED}`, JSON.stringify({ under }));
+      await this.#files.replace(`${epochsOf(session)}/${epoch}${CLOSED}`, JSON.stringify({ under }));
     }
   }
 
@@ -92,12 +91,6 @@ export class Stamps {
     const closed = await this.#files.read(`${directory}/${epoch}${CLOSED}`);
     return { epoch, holder: holderIn(text), closedUnder: closed === undefined ? undefined : underIn(closed) };
   }
-}
-
-/** Where the epochs of a session are. Not its id: file systems that fold case, such as SMB's, would take two for one. */
-export function directoryOf(session: string): string {
-  const hash = createHash('sha256').update(session).digest('hex');
-  return `${EPOCHS_DIRECTORY}/${hash.slice(0, 2)}/${hash.slice(2)}`;
 }
 
 /** The highest first. */

@@ -2,7 +2,7 @@
 import { RpcError, type CallOptions, type Requester } from '../copilot/index.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import { timestamp } from '../kube/types/time.ts';
-import type { Keys } from '../kube/types/keys.ts';
+import type { Keys, NamedKey } from '../kube/types/keys.ts';
 import { GRANT_METHOD, guardRefusal, type EpochHolder, type GuardErrorData } from './guard-protocol.ts';
 import { grantSignerOf } from './grant-keys.ts';
 import { signGrant, type GrantIntent } from './session-grant.ts';
@@ -24,14 +24,14 @@ export interface GrantResult {
 }
 
 export interface GuardClientOptions {
-  /** Those that sign grants. */
+  /** Those that sign grants, the present one first. */
   readonly keys: Keys;
   readonly clock: Pick<Clock, 'now'>;
   /** Whether the API server has no such pod any more: then a kubelet, or an administrator, has said that nothing of it runs. */
   readonly isGone: (holder: EpochHolder) => Promise<boolean>;
 }
 
-/** Each says an epoch that was not known before, or that the holder is gone. */
+/** Each says an epoch that was not known before, that the holder is gone, or that a key is not known. */
 const ATTEMPTS = 5;
 
 export class GuardClient {
@@ -48,14 +48,20 @@ export class GuardClient {
   async grant(server: Requester, request: GrantRequest, options: CallOptions): Promise<GrantResult> {
     let epoch = 1;
     const gone: string[] = [];
+    // While keys are rotated a guard may know only the one before.
+    const keys = [...this.#options.keys.all];
     for (let attempt = 1; ; attempt++) {
       try {
-        await server.request(GRANT_METHOD, { grant: this.#sign(request, epoch, gone) }, options);
+        await server.request(GRANT_METHOD, { grant: this.#sign(request, epoch, gone, keys[0]) }, options);
         return {};
       } catch (error) {
         const refusal = refusalIn(error);
         if (refusal === undefined || attempt === ATTEMPTS) throw error;
         const { rule, holder } = refusal;
+        if (rule === 'BadGrant' && keys.length > 1) {
+          keys.shift();
+          continue;
+        }
         // Between the answer and the next attempt the gateway may have raised it.
         if (refusal.epoch !== undefined) epoch = Math.max(epoch, refusal.epoch + 1);
         if (rule === 'NotClosed' && holder !== undefined && !gone.includes(holder.pod)) {
@@ -66,9 +72,13 @@ export class GuardClient {
     }
   }
 
-  #sign({ tenant, server, podUID, sessionId, intent }: GrantRequest, epoch: number, gone: readonly string[]): string {
-    const { keys, clock } = this.#options;
-    const [key] = keys.all;
+  #sign(
+    { tenant, server, podUID, sessionId, intent }: GrantRequest,
+    epoch: number,
+    gone: readonly string[],
+    key: NamedKey | undefined,
+  ): string {
+    const { clock } = this.#options;
     if (key === undefined) throw new Error('there is no key yet that signs grants');
     const issuedAt = timestamp(clock.now());
     const pods = gone.length === 0 ? undefined : gone;

@@ -6,6 +6,7 @@
  * The answer is `{epoch}`: the session is this connection's under that epoch, until a higher one is granted on any connection. A grant
  * of the present epoch may be given again, on the same connection and on others; after an end of the connection it has to be.
  */
+import { createHash } from 'node:crypto';
 import { isObject } from '../copilot/index.ts';
 
 /** The one method of the guard itself. */
@@ -27,6 +28,12 @@ export const GuardPath = {
 
 /** The directory on the shared volume that has the epochs of all sessions. No session can have this name. */
 export const EPOCHS_DIRECTORY = '.copilot-operator/epochs';
+
+/** Where the epochs of a session are. Not its id: file systems that fold case, such as SMB's, would take two for one. */
+export function epochsOf(session: string): string {
+  const hash = createHash('sha256').update(session).digest('hex');
+  return `${EPOCHS_DIRECTORY}/${hash.slice(0, 2)}/${hash.slice(2)}`;
+}
 
 /** The code of every error by a guard. The server uses none of this number. */
 export const GUARD_ERROR = -32_011;

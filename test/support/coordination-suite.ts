@@ -242,6 +242,10 @@ export function itIsACoordinationStore(makeWorld: () => Promise<StoreWorld>): vo
     ['floor', (to, of) => to.advance(of, { seen: undefined, floor: -1, place: place('0'), holder: 'a' })],
     ['floor', (to, of) => to.advance(of, { seen: undefined, floor: 1.5, place: place('0'), holder: 'a' })],
     ['floor', (to, of) => to.advance(of, { seen: undefined, floor: MAX_EPOCH, place: place('0'), holder: 'a' })],
+    [
+      'place.podUID',
+      (to, of) => to.advance(of, { seen: undefined, floor: 0, place: { ...place('0'), podUID: '' }, holder: 'a' }),
+    ],
     ['holder', (to, of) => to.acquire(of, { holder: '', ttlMs: 1, floor: 0 })],
     ['ttlMs', (to, of) => to.acquire(of, { holder: 'a', ttlMs: 0, floor: 0 })],
     ['ttlMs', (to, of) => to.renew({ key: of, holder: 'a', epoch: 1, heldUntil: Infinity }, 0.5)],

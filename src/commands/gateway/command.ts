@@ -22,6 +22,7 @@ import { GatewayMetrics } from '../../gateway/report/metrics.ts';
 import { PeerMetrics } from '../../gateway/report/peer-metrics.ts';
 import { RelayMetrics } from '../../gateway/report/relay-metrics.ts';
 import { addFleet } from '../../gateway/routing/add-fleet.ts';
+import { forgetGoneTenants } from '../../gateway/routing/gone-tenants.ts';
 import { ListedPodFates } from '../../gateway/routing/pod-fates.ts';
 import { SecretKeys } from '../../gateway/secret-keys.ts';
 import { postWakes, WakeAsker } from '../../gateway/wake-asker.ts';
@@ -95,6 +96,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     records: addSessionRecords(manager),
   };
   const coordination = await openCoordination(manager, options.coordination, namespace, metrics.registry);
+  forgetGoneTenants({ fleet, store: coordination, clock, random, log, stop });
   const grantKeys = addKeys(manager, 'grant keys', GRANT_KEYS, namespace);
   const pauses = new Pauses(fleet);
   const relayMetrics = new RelayMetrics(metrics.registry);

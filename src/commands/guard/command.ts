@@ -13,6 +13,7 @@ import { systemClock } from '../../kube/clock/clock.ts';
 import { HealthServer } from '../../kube/runtime/health-server.ts';
 import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
 import { onAbort } from '../../kube/clock/abort.ts';
+import { epochsOf } from '../../resources/guard-protocol.ts';
 import { readGrant } from '../../resources/session-grant.ts';
 import type { GuardCommandOptions } from './options.ts';
 
@@ -27,12 +28,15 @@ export async function runGuard(options: GuardCommandOptions): Promise<number> {
   const { self, server } = options;
   const fences = await FenceLog.open(options.stateDir);
   const keys = new KeyFile(options.keyFile, (message) => log.error(`cannot read the keys of grants: ${message}`));
+  const disk = new StampDisk(options.sessionsDir, randomUUID());
   const sessions = new Sessions({
     self,
     fences,
-    stamps: new Stamps(new StampDisk(options.sessionsDir, randomUUID()), self),
-    failed: (error, session) => log.error({ err: error, session }, 'cannot read or store an epoch'),
+    stamps: new Stamps(disk, self),
+    failed: (error, session) =>
+      log.error({ err: error, session, directory: epochsOf(session) }, 'cannot read or store an epoch'),
   });
+  const volume = checkVolume(disk, log);
   const watch = new ServerWatch({
     dials: () => dials(server),
     clock: systemClock,
@@ -46,7 +50,7 @@ export async function runGuard(options: GuardCommandOptions): Promise<number> {
     unreachable: () => watch.look(),
     log,
   });
-  const health = await serveHealth(options.healthPort, watch, log);
+  const health = await serveHealth(options.healthPort, watch, volume, log);
   await guard.listen();
   watch.look();
   log.info({ ...self, sessions: fences.all.size }, 'guards the server');
@@ -58,9 +62,23 @@ export async function runGuard(options: GuardCommandOptions): Promise<number> {
   return 0;
 }
 
+/** Once, while it starts: the kind of a volume does not change. A volume that does not answer keeps nobody waiting. */
+function checkVolume(disk: StampDisk, log: Logger): () => string | undefined {
+  let unfit: string | undefined;
+  disk
+    .unfitness()
+    .then((message) => {
+      unfit = message;
+      if (message !== undefined) log.error(message);
+    })
+    .catch((error: unknown) => log.error({ err: error }, 'cannot tell whether the shared volume has hard links'));
+  return () => unfit;
+}
+
 async function serveHealth(
   port: number | undefined,
   watch: ServerWatch,
+  volume: () => string | undefined,
   log: Logger,
 ): Promise<HealthServer | undefined> {
   if (port === undefined) return undefined;
@@ -68,7 +86,11 @@ async function serveHealth(
     name: 'server',
     check: () => ({ ok: watch.accepts, message: watch.accepts ? '' : 'the CLI accepts no connections' }),
   };
-  const health = new HealthServer({ log, probes: { '/livez': [], '/readyz': [server] } });
+  const storage = {
+    name: 'volume',
+    check: () => ({ ok: volume() === undefined, message: volume() ?? '' }),
+  };
+  const health = new HealthServer({ log, probes: { '/livez': [], '/readyz': [server, storage] } });
   await health.listen({ port });
   return health;
 }

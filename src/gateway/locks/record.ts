@@ -26,9 +26,12 @@ export function checkTenant(tenant: string): void {
 }
 
 /** @throws RangeError */
-export function checkAdvance({ floor, holder, seen }: Advance): void {
+export function checkAdvance({ floor, holder, place, seen }: Advance): void {
   checkFloor(floor);
   checkText('holder', holder);
+  // A place without a pod could never be left, because no grant can name it.
+  checkText('place.server', place.server);
+  checkText('place.podUID', place.podUID);
   if (Math.max(floor, seen?.epoch ?? 0) >= MAX_EPOCH)
     throw new RangeError(`epoch: there is none above ${MAX_EPOCH}, which was seen`);
 }

@@ -6,6 +6,7 @@ import type { Attachments } from './attachments.ts';
 import type { ClientPrompts } from './client-prompts.ts';
 import { answerOfAll } from './everywhere.ts';
 import type { Forwarding } from './forwarding.ts';
+import type { Home } from './home.ts';
 import { withGitHubToken, withoutLogin } from './injected.ts';
 import { sessionIdOf, type SessionClient } from './model.ts';
 import type { ClientRequest } from './open-requests.ts';
@@ -88,15 +89,23 @@ export class ClientCalls {
     const sessionId = sessionIdOf(params);
     const home = homes.homeOf(sessionId);
     // It need not be loaded for that.
-    const go = () =>
-      home.request({ method, params }, undefined, (answer) => {
+    const go = (host: Home) =>
+      host.request({ method, params }, undefined, (answer) => {
         if (isResult(answer) && !this.#deleted(resultFields(answer.body))) homes.forget(sessionId ?? '');
         this.#path.replies.pass(id, answer);
       });
-    const isHere = sessionId === undefined || home.session(sessionId)?.isLoaded === true;
-    if (home.fence === undefined || isHere) return go();
+    const session = home.session(sessionId);
+    const { fence } = home;
+    if (fence === undefined || sessionId === undefined || session?.isLoaded === true) return go(home);
     // Another server may have it loaded, and would write what is deleted here.
-    home.fence.admit(sessionId, home, 'delete').then(go, (error: unknown) => {
+    const admit = async (): Promise<Home> => {
+      const host = session === undefined ? home : home.hostOf(session);
+      // Whoever was before in its turn may have loaded it: that grant is good for the deletion, too.
+      if (session?.isLoaded !== true) await fence.admit(sessionId, host, 'delete');
+      return host;
+    };
+    const admitted = session === undefined ? admit() : session.exclusively(admit);
+    admitted.then(go, (error: unknown) => {
       this.#path.replies.pass(id, loadFailure(error) ?? lost(asError(error), false));
     });
   }

@@ -2,31 +2,25 @@
  * Lets a server load a session of a tenant whose servers share a volume, and no two at a time: the record says where it is, under an epoch that
  * only rises, and the guard of each server takes no word under a lower one (docs/adr/0063-moves.md).
  */
-import { CopilotError, UnreachableError, parseMessage, setDeadline } from '../../copilot/index.ts';
+import { CopilotError, UnreachableError, setDeadline } from '../../copilot/index.ts';
 import { LruMap } from '../../kube/cache/lru.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import { fromKey, keyOf } from '../../kube/types/types.ts';
-import { GRANT_METHOD, guardRefusal, type GuardErrorData } from '../../resources/guard-protocol.ts';
-import { signGrant, type GrantIntent, type GrantSigner } from '../../resources/session-grant.ts';
+import { fromKey } from '../../kube/types/types.ts';
+import { epochsOf } from '../../resources/guard-protocol.ts';
+import type { GrantIntent, GrantSigner } from '../../resources/session-grant.ts';
 import {
   CoordinationUnavailableError,
+  MAX_EPOCH,
   type CoordinationStore,
   type Place,
   type SessionKey,
   type SessionRecord,
 } from '../locks/store.ts';
 import type { PodFate, PodFates, TenantRef } from '../model.ts';
-import { FencedError, type RelayLimits, type ServerAnswer } from './model.ts';
-import type { Upstream } from './upstream.ts';
+import { Grants, asked, refusedBy, type FencedServer } from './grants.ts';
+import { FencedError, type RelayLimits } from './model.ts';
 
-/** One server, as the fence needs it. */
-export interface FencedServer {
-  /** `namespace/server`. */
-  readonly key: string;
-  /** Where it can be connected to now; undefined: nowhere. */
-  readonly podUID: string | undefined;
-  readonly upstream: Pick<Upstream, 'opened' | 'podUID' | 'requestWithin'>;
-}
+export type { FencedServer } from './grants.ts';
 
 /** What the fences of all tenants share. */
 export interface FenceMeans {
@@ -56,8 +50,9 @@ interface Standing {
   readonly record: SessionRecord;
   /** Every other place has closed it, or is gone. */
   isLeft: boolean;
-  /** UIDs of the pods that are gone. */
+  /** UIDs of the pods that are gone. Only those that the guard asked for are named to it: a grant that names many is too long. */
   readonly gone: Set<string>;
+  readonly named: Set<string>;
 }
 
 /** How a place was left. */
@@ -74,11 +69,11 @@ const LOOK_MS = 500;
 export class Fence {
   readonly #options: FenceOptions;
   readonly #known = new LruMap<string, Standing>(REMEMBERED);
-  /** Id of the key whose grant was taken last. */
-  #takenKey: string | undefined;
+  readonly #grants: Grants;
 
   constructor(options: FenceOptions) {
     this.#options = options;
+    this.#grants = new Grants({ ...options, signers: () => this.#means.signers() });
   }
 
   /**
@@ -88,7 +83,9 @@ export class Fence {
    */
   async admit(sessionId: string, server: FencedServer, intent: 'load' | 'delete' = 'load'): Promise<void> {
     await server.upstream.opened();
-    const podUID = server.upstream.podUID ?? '';
+    const { podUID } = server.upstream;
+    // It was lost after it opened.
+    if (podUID === undefined) throw new UnreachableError(`${server.key}: the connection was lost`);
     const place: Place = { server: server.key, podUID };
     let floor = 0;
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
@@ -98,6 +95,7 @@ export class Fence {
         return this.#settle(sessionId, standing);
       } catch (error) {
         if (!(error instanceof StaleEpochError)) throw error;
+        if (error.epoch >= MAX_EPOCH - 1) throw forged(sessionId, error.epoch);
         // Somebody was here since, or the store has lost what it knew.
         floor = Math.max(floor, error.epoch);
         this.#known.delete(sessionId);
@@ -130,17 +128,18 @@ export class Fence {
     server: FencedServer,
     podUID: string,
     intent: GrantIntent,
-    { record: { epoch }, gone }: Standing,
+    { record: { epoch }, gone, named }: Standing,
   ): Promise<void> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const refusal = await this.#granted(server, podUID, { sessionId, epoch, intent, gone: [...gone] });
+      const refusal = await this.#grants.ask(server, podUID, { sessionId, epoch, intent, gone: [...named] });
       if (refusal === undefined) return;
       if (refusal.rule === 'StaleEpoch') throw new StaleEpochError(refusal.epoch);
-      if (refusal.rule !== 'NotClosed' || refusal.holder === undefined)
-        throw new FencedError(`the guard of server ${fromKey(server.key).name} refuses it (${refusal.rule})`);
-      // The store has lost that it was there.
+      if (refusal.rule !== 'NotClosed' || refusal.holder === undefined) throw refusedBy(server, refusal);
+      // It is gone, or the store has lost that it was there.
       const { server: key, pod } = refusal.holder;
-      if ((await this.#leave(sessionId, { server: key, podUID: pod }, epoch)) === 'Gone') gone.add(pod);
+      if (!gone.has(pod) && (await this.#leave(sessionId, { server: key, podUID: pod }, epoch)) === 'Gone')
+        gone.add(pod);
+      if (gone.has(pod)) named.add(pod);
     }
     throw new FencedError(`it was closed ${ATTEMPTS} times, and is open again`);
   }
@@ -166,7 +165,12 @@ export class Fence {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const { outcome, record } = await store.advance(key, { seen, floor, place, holder });
       if (outcome === 'Won') {
-        const standing = { record, isLeft: record.leaving.length === 0, gone: new Set<string>() };
+        const standing = {
+          record,
+          isLeft: record.leaving.length === 0,
+          gone: new Set<string>(),
+          named: new Set<string>(),
+        };
         this.#known.set(sessionId, standing);
         return standing;
       }
@@ -215,7 +219,7 @@ export class Fence {
       await this.#opened(server);
       if (server.upstream.podUID !== podUID) return false;
       // In one go: what is sent over the next connection would be without its grant.
-      const granted = this.#granted(server, podUID, { sessionId, epoch, intent: 'close', gone: [] });
+      const granted = this.#grants.ask(server, podUID, { sessionId, epoch, intent: 'close', gone: [] });
       const closed = asked(server, 'sessions.close', { sessionId }, limits.callTimeoutMs);
       const refusal = await granted;
       const answer = await closed;
@@ -241,44 +245,6 @@ export class Fence {
     }
   }
 
-  /** Returns why the guard refuses it; undefined: it does not. @throws CopilotError, FencedError if there is no guard or no key */
-  async #granted(server: FencedServer, pod: string, granted: Granted): Promise<GuardErrorData | undefined> {
-    const signers = this.#means.signers();
-    if (signers.length === 0) throw new FencedError('the gateway has no key yet that signs who may load it');
-    let refusal: GuardErrorData | undefined;
-    // While keys are rotated, the one that was taken last comes first.
-    for (const signer of signers.toSorted(
-      (a, b) => Number(b.id === this.#takenKey) - Number(a.id === this.#takenKey),
-    )) {
-      refusal = await this.#grantedBy(signer, server, pod, granted);
-      if (refusal?.rule === 'BadGrant') continue;
-      this.#takenKey = signer.id;
-      break;
-    }
-    return refusal;
-  }
-
-  async #grantedBy(
-    signer: GrantSigner,
-    server: FencedServer,
-    pod: string,
-    { sessionId: session, epoch, intent, gone }: Granted,
-  ): Promise<GuardErrorData | undefined> {
-    const { tenant, clock, limits } = this.#options;
-    const issuedAt = new Date(clock.now()).toISOString();
-    const names = { tenant: keyOf(tenant), server: server.key, pod, session };
-    const grant = signGrant({ ...names, epoch, intent, ...(gone.length > 0 && { gone }), issuedAt }, signer);
-    const answer = await asked(server, GRANT_METHOD, { grant }, limits.callTimeoutMs);
-    if (answer.kind === 'Lost') throw answer.error;
-    if (answer.kind === 'Answer' && !answer.head.isError) return undefined;
-    const message = answer.kind === 'Answer' ? parseMessage(answer.body) : undefined;
-    if (message?.kind !== 'error') throw new UnreachableError(`${server.key}: no answer to ${GRANT_METHOD}`);
-    const refusal = guardRefusal(message);
-    if (refusal !== undefined) return refusal;
-    // Without a guard nothing keeps two servers from writing.
-    throw new FencedError(`server ${fromKey(server.key).name} has no guard (error ${message.code})`);
-  }
-
   get #means(): FenceMeans {
     const { means } = this.#options;
     if (means === undefined)
@@ -289,13 +255,6 @@ export class Fence {
   #keyOf(session: string): SessionKey {
     return { tenant: this.#options.tenantUID, session };
   }
-}
-
-interface Granted {
-  readonly sessionId: string;
-  readonly epoch: number;
-  readonly intent: GrantIntent;
-  readonly gone: readonly string[];
 }
 
 /** A guard knows a higher epoch than the one that it was told. */
@@ -313,13 +272,12 @@ export function isFenced(error: unknown): boolean {
   return error instanceof FencedError || error instanceof CoordinationUnavailableError;
 }
 
-/** The answer, copied: it is looked at later. */
-function asked(server: FencedServer, method: string, params: object, ms: number): Promise<ServerAnswer> {
-  return new Promise((resolve) => {
-    server.upstream.requestWithin(ms, method, params, (answer) => {
-      resolve(answer.kind === 'Answer' ? { ...answer, body: Buffer.from(answer.body) } : answer);
-    });
-  });
+/** No gateway gave it, and there is none above it: whoever writes to the volume did that. */
+function forged(sessionId: string, epoch: number): FencedError {
+  return new FencedError(
+    `the volume says that it is at epoch ${epoch}, which no gateway gives: ` +
+      `suspend the tenant, remove ${epochsOf(sessionId)} from the shared volume, and let it run again`,
+  );
 }
 
 function isSame(a: Place, b: Place): boolean {

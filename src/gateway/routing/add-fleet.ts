@@ -3,7 +3,6 @@ import type { Manager } from '../../kube/runtime/manager.ts';
 import { controllerManagedBy } from '../../kube/runtime/builder.ts';
 import { Pod } from '../../kube/types/builtins.ts';
 import { fromKey } from '../../kube/types/types.ts';
-import type { Fleet } from '../model.ts';
 import { CachedFleet } from './fleet.ts';
 import {
   DRAINING_INDEX,
@@ -28,7 +27,7 @@ export type FleetManager = Pick<Manager, 'client' | 'clock' | 'log' | 'metrics' 
  * The fleet starts with the manager, and stops when everything else has ended: the clients of a gateway that stops stay for up to an hour,
  * in which pods of their servers are replaced.
  */
-export function addFleet(manager: FleetManager): Fleet {
+export function addFleet(manager: FleetManager): CachedFleet {
   const tenants = manager.informer(RoutedTenant, {
     transform: slimTenant,
     indexers: { [DRAINING_INDEX]: drainingKeys },

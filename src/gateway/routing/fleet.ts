@@ -49,6 +49,7 @@ export class CachedFleet implements Fleet, Reconciler {
   /** The tenants that were asked for, by key. */
   readonly #found = new Map<string, GatewayTenant>();
   readonly #listeners = new Set<(tenant: TenantRef) => void>();
+  readonly #deletedListeners = new Set<(tenant: RoutedTenant) => void>();
   /** Keys of the tenants whose pods were never checked, of those that were listed first. */
   #unchecked: Set<string> | undefined;
   /** When the caches were synced, monotonic ms. */
@@ -63,7 +64,10 @@ export class CachedFleet implements Fleet, Reconciler {
     options.tenants.addHandler({
       onAdd: (tenant) => this.#changed(keyOf(tenant)),
       onUpdate: (_old, tenant) => this.#changed(keyOf(tenant)),
-      onDelete: (tenant) => this.#changed(keyOf(tenant)),
+      onDelete: (tenant) => {
+        this.#changed(keyOf(tenant));
+        for (const listener of this.#deletedListeners) listener(tenant);
+      },
     });
     options.pods.addHandler({
       onAdd: (pod) => this.#changed(tenantKeyOf(pod)),
@@ -107,6 +111,17 @@ export class CachedFleet implements Fleet, Reconciler {
   onChange(listener: (tenant: TenantRef) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  /** Calls `listener` when a tenant does not exist any more. Returns the function that ends it. */
+  onDeleted(listener: (tenant: RoutedTenant) => void): () => void {
+    this.#deletedListeners.add(listener);
+    return () => void this.#deletedListeners.delete(listener);
+  }
+
+  /** Whether there is a tenant of this UID, also one that is being deleted. */
+  has(tenant: RoutedTenant): boolean {
+    return this.#options.tenants.store.get(keyOf(tenant))?.metadata.uid === tenant.metadata.uid;
   }
 
   /** Reads the owners of a tenant's pods that are not known yet. */

@@ -16,7 +16,8 @@ import { join } from 'node:path';
 import { FenceLog } from '../../../src/guard/fence-log.ts';
 import { KeyFile } from '../../../src/guard/key-file.ts';
 import { StampDisk } from '../../../src/guard/stamp-disk.ts';
-import { directoryOf, Stamps } from '../../../src/guard/stamps.ts';
+import { Stamps } from '../../../src/guard/stamps.ts';
+import { epochsOf } from '../../../src/resources/guard-protocol.ts';
 import { grantKeyPem } from '../../../src/resources/session-grant.ts';
 
 let root = '';
@@ -85,14 +86,14 @@ describe('the stamps on a shared volume', () => {
     expect(await loser.read('x')).toMatchObject([{ epoch: 3, closedUnder: 4 }]);
     await loser.claim('x', 4);
     await loser.forgetBelow('x', 4);
-    expect(readdirSync(join(root, directoryOf('x')))).toEqual(['4']);
+    expect(readdirSync(join(root, epochsOf('x')))).toEqual(['4']);
   });
 
   it('are not touched by what a guard that died had begun to write', async () => {
     const disk = new StampDisk(root, 'a');
     const stamps = new Stamps(disk, self);
     await stamps.claim('x', 1);
-    const directory = join(root, directoryOf('x'));
+    const directory = join(root, epochsOf('x'));
     // It died between the link and the removal of the file that it had linked.
     linkSync(join(directory, '1'), join(directory, '.partial-b-1'));
     await new Stamps(new StampDisk(root, 'c'), self).claim('x', 2);
@@ -102,8 +103,8 @@ describe('the stamps on a shared volume', () => {
   });
 
   it('are of sessions whose ids differ in case only', () => {
-    expect(directoryOf('a')).not.toBe(directoryOf('A'));
-    expect(directoryOf('a')).toMatch(/^\.copilot-operator\/epochs\/[0-9a-f]{2}\/[0-9a-f]{62}$/);
+    expect(epochsOf('a')).not.toBe(epochsOf('A'));
+    expect(epochsOf('a')).toMatch(/^\.copilot-operator\/epochs\/[0-9a-f]{2}\/[0-9a-f]{62}$/);
   });
 });
 

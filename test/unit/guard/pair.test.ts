@@ -214,6 +214,23 @@ describe('a connection of a guard', () => {
     expect(next.server.take()).toBe(about(2, 'sessions.close'));
   });
 
+  it('goes on when the server ends its side with a load under way, and with another that waits', async () => {
+    const sessions = newSessions();
+    const [left, next] = [new Bench(sessions), new Bench(sessions)];
+    await left.granted(4);
+    left.says(about(1, 'session.resume'), about(2, 'session.resume'));
+    left.server.take();
+    left.server.events?.ended();
+    expect(left.client.done).toContain('end');
+    await next.granted(5, 'close');
+    next.says(about(2, 'sessions.close'));
+    expect([left.server.take(), next.server.take()]).toEqual(['', about(2, 'sessions.close')]);
+    left.client.events?.ended();
+    left.client.destroy();
+    expect(left.server.done).toContain('destroy');
+    expect(left.seen).toEqual(['ended']);
+  });
+
   it('begins no call of a client that has left while it waited', async () => {
     const sessions = newSessions();
     const [first, left] = [new Bench(sessions), new Bench(sessions)];

@@ -1,7 +1,8 @@
 // Epochs on the shared volume, when several guards claim at the same time: every order of their reads and writes that chance finds.
 import { describe, expect, it } from '@jest/globals';
 import { Sessions, type Caller } from '../../../src/guard/sessions.ts';
-import { directoryOf, Stamps, type StampFiles } from '../../../src/guard/stamps.ts';
+import { Stamps, type StampFiles } from '../../../src/guard/stamps.ts';
+import { epochsOf } from '../../../src/resources/guard-protocol.ts';
 import type { SessionGrant } from '../../../src/resources/session-grant.ts';
 import { MemoryFences, MemoryFiles } from '../../support/guard-world.ts';
 import { Dice } from '../../support/random.ts';
@@ -58,7 +59,7 @@ describe('guards that claim a session at the same time', () => {
     await new Stamps(files, { server: 't/pod-3', pod: 'pod-3' }).close(SESSION, 8);
     expect(await one.grant(8)).toBeUndefined();
     expect(await two.grant(8)).toMatchObject({ rule: 'StaleEpoch', epoch: 8 });
-    expect((await files.list(directoryOf(SESSION))).toSorted()).toEqual(['8']);
+    expect((await files.list(epochsOf(SESSION))).toSorted()).toEqual(['8']);
   });
 });
 

@@ -81,10 +81,38 @@ describe('a grant for a removal', () => {
     expect(grants).toHaveLength(5);
   });
 
-  it.each(['BadGrant', 'StorageFailed', 'Busy'] as const)('is not asked for again after %s', async (rule) => {
-    const { grants, grant } = guard(() => ({ rule }));
-    await expect(grant()).rejects.toThrow(RpcError);
-    expect(grants).toHaveLength(1);
+  it.each(['BadGrant', 'StorageFailed', 'Busy'] as const)(
+    'with one key is not asked for again after %s',
+    async (rule) => {
+      const { grants, grant } = guard(() => ({ rule }));
+      await expect(grant()).rejects.toThrow(RpcError);
+      expect(grants).toHaveLength(1);
+    },
+  );
+
+  it('is signed by the key of before where the guard does not know the present one, and by that one from then on', async () => {
+    const old = { id: 'old', key: Buffer.alloc(32, 9) };
+    const verifiers = grantVerifiers(publicGrantKeys([old]) ?? '');
+    const signedBy: string[] = [];
+    const client = new GuardClient({
+      keys: { all: [KEY, old] },
+      clock: new FakeClock(0),
+      isGone: () => Promise.resolve(true),
+    });
+    const server = {
+      address: 'acme-0:4321',
+      request: (_method: string, params: object) => {
+        const { grant } = params as { grant: string };
+        signedBy.push(grant.split('.')[1] ?? '');
+        const isKnown = verifiers.some(({ id }) => id === signedBy.at(-1));
+        const epoch = isKnown ? readGrant(grant, verifiers).epoch : 0;
+        if (epoch > 3) return Promise.resolve({ epoch });
+        const data: GuardErrorData = isKnown ? { rule: 'StaleEpoch', epoch: 3 } : { rule: 'BadGrant' };
+        return Promise.reject(new RpcError('refused', GUARD_ERROR, 'refused', { data }));
+      },
+    };
+    expect(await client.grant(server, REQUEST, { timeoutMs: 1 })).toEqual({});
+    expect(signedBy).toEqual([grantSignerOf(KEY).id, grantSignerOf(old).id, grantSignerOf(old).id]);
   });
 
   it('is not made without a key', async () => {

@@ -1,6 +1,8 @@
 // Tenants whose servers share a volume, frame by frame: who may load a session, and where it goes on.
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Fence } from '../../../../src/gateway/relay/fence.ts';
+import { epochsOf, GUARD_ERROR } from '../../../../src/resources/guard-protocol.ts';
 import { grantKeyPem, grantSigner } from '../../../../src/resources/session-grant.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { GuardedServers } from '../../../support/guarded-servers.ts';
@@ -29,6 +31,18 @@ async function called(method: string, params: object = {}, by = client) {
   const id = by.call(method, params);
   await settle();
   return by.answer(id);
+}
+
+function fenceOf(): Fence {
+  return new Fence({
+    means: guards.means,
+    tenant: TENANT,
+    tenantUID: KEY.tenant,
+    serverOf: () => undefined,
+    clock: world.clock,
+    limits: { awayMs: 10_000, callTimeoutMs: 30_000 },
+    onFailure: () => undefined,
+  });
 }
 
 const epochs = () => guards.grants.map(({ pod, intent, epoch }) => `${pod} ${intent} ${epoch}`);
@@ -102,11 +116,51 @@ describe('a session', () => {
     expect(guards.loadedAt('s')).toEqual(['pod-of-0']);
   });
 
+  it('names to the guard no pod that is gone but the one that it asks for, however many there were', async () => {
+    // None of these loads was ever settled, so the record has them all.
+    for (const pod of Array.from({ length: 120 }, (_, index) => `pod-of-an-earlier-server-${index}-gone`)) {
+      const place = { server: 'team/acme-1', podUID: pod };
+      await guards.memory.advance(KEY, { seen: await recordOf('s'), floor: 0, place, holder: 'the home before' });
+    }
+    guards.disk?.add('', 's');
+    expect((await called('session.resume', { sessionId: 's' }))?.result).toMatchObject({ at: '10.0.0.1' });
+    expect(guards.grants.at(-1)?.gone).toBeUndefined();
+  });
+
+  it('has no record of a server whose connection is lost as soon as it opens', async () => {
+    const lost = { opened: () => Promise.resolve(), podUID: undefined, requestWithin: () => undefined };
+    const fence = fenceOf();
+    const admitted = fence.admit('s', { key: 'team/acme-0', podUID: 'pod-of-0', upstream: lost });
+    await expect(admitted).rejects.toThrow('team/acme-0: the connection was lost');
+    expect(await recordOf('s')).toBeUndefined();
+  });
+
   it('is not loaded by a server without a guard', async () => {
     world.answers.set('guard.grant', (end, { id }) => end.refuse(id, 'Unhandled method guard.grant'));
     const made = await called('session.create', { sessionId: 's' });
     expect(made?.error).toMatchObject({ code: -32050, data: { rule: 'Fenced', retryable: true, outcome: 'NotSent' } });
     expect(world.serverAt(0).count('session.create')).toBe(0);
+  });
+
+  it('whose guard refuses it says why in the words of the guard, and what to do', async () => {
+    const data = { rule: 'StorageFailed' };
+    world.answers.set('guard.grant', (end, { id }) => {
+      end.send(
+        JSON.stringify({ jsonrpc: '2.0', id, error: { code: GUARD_ERROR, message: 'the volume is full', data } }),
+      );
+    });
+    const made = await called('session.create', { sessionId: 's' });
+    expect(made?.error?.message).toContain('refuses it (StorageFailed): the volume is full');
+    expect(made?.error?.message).toContain('container guard');
+  });
+
+  it('of which somebody has forged the epoch names the directory to remove, and no number is used up', async () => {
+    guards.stamp('s', 1, 2 ** 53 - 1);
+    guards.disk?.add('', 's');
+    const resumed = await called('session.resume', { sessionId: 's' });
+    expect(resumed?.error).toMatchObject({ data: { rule: 'Fenced' } });
+    expect(resumed?.error?.message).toContain(epochsOf('s'));
+    expect((await recordOf('s'))?.epoch).toBe(1);
   });
 
   it('that nobody has is unknown in the words of a server, and leaves no record', async () => {
@@ -122,6 +176,21 @@ describe('a session', () => {
     expect(epochs()).toEqual(['pod-of-1 close 2', 'pod-of-0 delete 2']);
     await settle();
     expect(await recordOf('s')).toBeUndefined();
+  });
+
+  it('is deleted after the load that is under way, by whose grant it is', async () => {
+    await isHadBy('pod-of-0');
+    const answer = world.answers.get('session.resume');
+    let resume: (() => void) | undefined;
+    world.answers.set('session.resume', (end, frame) => (resume = () => answer?.(end, frame)));
+    client.call('session.resume', { sessionId: 's' });
+    await settle();
+    const id = client.call('session.delete', { sessionId: 's' });
+    await settle();
+    expect([epochs(), world.serverAt(0).count('session.delete')]).toEqual([['pod-of-0 load 2'], 0]);
+    resume?.();
+    await settle();
+    expect([client.answer(id)?.result, epochs()]).toEqual([{ success: true }, ['pod-of-0 load 2']]);
   });
 
   it('is listed by one server, which has all of them', async () => {

@@ -124,9 +124,14 @@ describe('a tenant in the fleet', () => {
     const world = await served();
     const [tenant] = world.tenants.store.list();
     if (tenant === undefined) throw new Error('there is no tenant');
+    const deleted: (string | undefined)[] = [];
+    world.fleet.onDeleted(({ metadata }) => deleted.push(metadata.uid));
+    expect(world.fleet.has(tenant)).toBe(true);
     world.tenants.delete(tenant);
     expect(world.fleet.find(ACME)).toBeUndefined();
+    expect(deleted).toEqual([tenant.metadata.uid]);
     world.setTenant(undefined, 'uid-of-another');
+    expect(world.fleet.has(tenant)).toBe(false);
     await world.reconcile();
     expect(world.fleet.find(ACME)).toMatchObject({ uid: 'uid-of-another', servers: [] });
   });

@@ -104,10 +104,26 @@ describe('a pod', () => {
     expect(decidePodFate('u', pod && podOf(pod))).toMatchObject({ reason, isGone });
   });
 
-  it('that may run is named with its node, and with what an administrator does', () => {
-    const { message } = decidePodFate('u', podOf({ ready: 'False' }));
+  const messageOf = (pod: Case): string => decidePodFate('u', podOf(pod)).message;
+
+  it('that runs on a node that is heard of is to be deleted as usual, and never by force', () => {
+    const message = messageOf({});
     expect(message).toContain('pod acme-0-x on node node-7');
-    expect(message).toContain('node.kubernetes.io/out-of-service=nodeshutdown:NoExecute');
-    expect(message).toContain('--grace-period=0 --force');
+    expect(message).toContain('kubectl delete pod acme-0-x -n team');
+    expect(message).not.toMatch(/(?<!without )--force|out-of-service/);
+  });
+
+  it('that is being deleted is to be waited for, and by force only where its node is off', () => {
+    const message = messageOf({ isDeleted: true });
+    expect(message).toContain('wait');
+    expect(message.indexOf('wait')).toBeLessThan(message.indexOf('only if node node-7 is off for good'));
+  });
+
+  it('of a node that is not heard of is named with it, and with what an administrator does', () => {
+    const message = messageOf({ ready: 'False' });
+    expect(message).toContain('pod acme-0-x on node node-7');
+    expect(message).toContain('kubectl taint node node-7 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute');
+    expect(message).toContain('kubectl delete pod acme-0-x -n team --grace-period=0 --force');
+    expect(message).toContain('deleting the Node object says the same');
   });
 });
