@@ -88,7 +88,7 @@ function shownResult(result: unknown): string {
   const one = (event: unknown): string => {
     const { type, data } = isObject(event) ? event : {};
     const { requestId, toolCallId } = isObject(data) ? data : {};
-    return [type, requestId, toolCallId].filter((part) => part !== undefined).join(' ');
+    return [type, requestId, toolCallId].flatMap((part) => (typeof part === 'string' ? [part] : [])).join(' ');
   };
   return events.map(one).join(', ');
 }
