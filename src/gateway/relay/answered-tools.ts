@@ -7,7 +7,7 @@ import { isObject } from '../../copilot/index.ts';
 import { readJournalEnd, type DurableEvent } from './journal-end.ts';
 import { isActive, openQuestions, type Recovering } from './recover-turn.ts';
 
-/** Whether a tool was answered and its result is missing, in the events of a turn. */
+/** Whether a tool was answered and its result is missing, in the events of a journal. */
 export function lacksResult(events: readonly DurableEvent[]): boolean {
   const answered = new Set<unknown>();
   const finished = new Set<unknown>();
@@ -27,6 +27,7 @@ export function lacksResult(events: readonly DurableEvent[]): boolean {
  */
 export async function waitsForNothing(call: Recovering['call'], sessionId: string): Promise<boolean> {
   if (!(await isActive(call, sessionId)) || (await openQuestions(call, sessionId)).size > 0) return false;
-  const { events } = await readJournalEnd(call, sessionId, ({ type }) => type === 'user.message');
+  // All of it: one of an earlier turn does the same, and the result that says so may have been lost as well.
+  const { events } = await readJournalEnd(call, sessionId, () => false);
   return lacksResult(events);
 }

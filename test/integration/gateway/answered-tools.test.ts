@@ -48,9 +48,19 @@ describe.each(['cli', 'runtime'] as const)('a tool of a client whose answer is h
       await bench.server.start();
       expect((await answer)?.data.content).toBe('went on');
       expect(await bench.toolResults(word)).toMatch(/interrupted/);
-      // It can be used as before.
-      const next = await bench.answer({ text: 'the next one' });
-      expect((await session.sendAndWait({ prompt: next }, WITHIN_MS))?.data.content).toBe('the next one');
+      // It can be used as before, also if a server was lost before it had written that result.
+      const next = await bench.answer({ text: 'too late', delayMs: 30_000 }, { text: 'the next one' });
+      const following = session.sendAndWait({ prompt: next }, WITHIN_MS);
+      await bench.asked(next);
+      await waitFor('the journal has the prompt', () => readFileSync(journalOf(session), 'utf8').includes(next));
+      await bench.server.kill();
+      const lines = readFileSync(journalOf(session), 'utf8').split('\n');
+      writeFileSync(
+        journalOf(session),
+        lines.filter((line) => !line.includes('"type":"tool.execution_complete"')).join('\n'),
+      );
+      await bench.server.start();
+      expect((await following)?.data.content).toBe('the next one');
     });
   }, 120_000);
 });
