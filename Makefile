@@ -82,7 +82,7 @@ test-integration: setup cluster images sdks /usr/bin/redis-check-rdb ## Run the 
 	node test/run.ts integration
 
 .PHONY: test-faults
-test-faults: setup cluster ## Run every plan of the fault campaign, which takes an hour, in JOBS=2 processes (FAULT_PLAN=crash:12:at: these only)
+test-faults: setup cluster ## Run every plan of the fault campaign, 80 minutes of CPU, in JOBS=2 processes (FAULT_PLAN=crash:12:at: these only)
 	seq $(or $(JOBS),1) | FAULT_PLAN=$(or $(FAULT_PLAN),all) xargs -P 0 -I{} env FAULT_SHARD={}/$(or $(JOBS),1) node test/run.ts faults
 
 .PHONY: test-kills
