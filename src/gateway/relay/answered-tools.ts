@@ -5,7 +5,7 @@
  */
 import { isObject } from '../../copilot/index.ts';
 import { readJournalEnd, type DurableEvent } from './journal-end.ts';
-import { isActive, openQuestions, type Recovering } from './recover-turn.ts';
+import { openQuestions, type Recovering } from './recover-turn.ts';
 
 /** Whether a tool was answered and its result is missing, in the events of a journal. */
 export function lacksResult(events: readonly DurableEvent[]): boolean {
@@ -22,11 +22,11 @@ export function lacksResult(events: readonly DurableEvent[]): boolean {
 }
 
 /**
- * Whether the server says that it works on the session although nothing will ever come of it.
+ * Whether a server that says that it works on the session does so although nothing will ever come of it.
  * @throws RpcError, CopilotError
  */
 export async function waitsForNothing(call: Recovering['call'], sessionId: string): Promise<boolean> {
-  if (!(await isActive(call, sessionId)) || (await openQuestions(call, sessionId)).size > 0) return false;
+  if ((await openQuestions(call, sessionId)).size > 0) return false;
   // All of it: one of an earlier turn does the same, and the result that says so may have been lost as well.
   const { events } = await readJournalEnd(call, sessionId, () => false);
   return lacksResult(events);

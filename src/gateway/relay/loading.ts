@@ -9,7 +9,7 @@ import { NotRestoredError, type Declaration } from './model.ts';
 import { restricts, type ReplayedCall } from './replay.ts';
 import { isNotFound, resultIn } from './server-answer.ts';
 import type { Session } from './session.ts';
-import { hasCutTurn, recoverTurn, type Recovered, type Recovering } from './recover-turn.ts';
+import { hasCutTurn, isActive, recoverTurn, type Recovered, type Recovering } from './recover-turn.ts';
 import { isNeeded } from './under-way.ts';
 
 /** What a session is loaded with. */
@@ -39,7 +39,7 @@ export async function loadSession(session: Session, loading: Loading): Promise<R
   if (session.replay.overflowed) {
     throw new NotRestoredError('its clients changed permissions and options more often than is kept');
   }
-  const { injection } = loading;
+  const { injection, call } = loading;
   const { id: sessionId } = session;
   const { loadedWith } = session.attached;
   if (loading.admit !== undefined) await loading.admit(sessionId);
@@ -53,7 +53,7 @@ export async function loadSession(session: Session, loading: Loading): Promise<R
     const params = withSettings(withModel('session.create', createParams(loadedWith), model), settings, false);
     await loadedBy(loading, 'session.create', { ...params, sessionId });
     await stamped(sessionId, loading);
-  } else if (hasCutTurn(session) && (await waitsForNothing(loading.call, sessionId))) {
+  } else if (hasCutTurn(session) && (await isActive(call, sessionId)) && (await waitsForNothing(call, sessionId))) {
     // The model is told that the tool was interrupted.
     await closed(sessionId, loading);
     await resumed(session, loading, restoreParams(loadedWith), model, false);
