@@ -59,7 +59,7 @@ function runChecks(): Tally {
  * samples at once and many tenants do: nothing runs beside them.
  */
 const ALONE =
-  'test/e2e/(demo|images|gateway/(many-asleep|node-drain)|gitops/no-diff|install/(install|replicas|rights|samples|upgrade)|tenant/autoscaled)';
+  'test/e2e/(demo|images|gateway/(many-asleep|node-drain)|gitops/no-diff|install/(install|replicas|rights|samples|upgrade|waiting-samples)|tenant/autoscaled)';
 
 /** What reaches into the local cluster: its audit log, processes and mounts of its node, which is this machine, and an API that another one may have. */
 const REACHES_IN = /support\/(audit|metrics-adapter|node-process|processes|small-disk)\.ts'/;
