@@ -9,7 +9,7 @@ import type { Isolation } from '../../src/api/names.ts';
 import { Pauses } from '../../src/gateway/pauses.ts';
 import { Gateway, type GatewayOptions } from '../../src/gateway/gateway.ts';
 import { rulesByIsolation } from '../../src/gateway/methods/rules.ts';
-import type { FenceMeans } from '../../src/gateway/relay/fence.ts';
+import type { FenceMeans } from '../../src/gateway/relay/fence/fence.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { RoutedRelay } from '../../src/gateway/forward/routed-relay.ts';
 import { UnreadMemory, unreadLimits } from '../../src/gateway/client/unread-memory.ts';

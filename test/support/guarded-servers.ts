@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { MemoryStore } from '../../src/gateway/locks/memory-store.ts';
 import { CoordinationUnavailableError, type CoordinationStore } from '../../src/gateway/locks/store.ts';
 import type { PodFate } from '../../src/gateway/model.ts';
-import type { FenceMeans } from '../../src/gateway/relay/fence.ts';
+import type { FenceMeans } from '../../src/gateway/relay/fence/fence.ts';
 import {
   decideCall,
   decideGrant,

@@ -1,7 +1,7 @@
 /** Compares what all clients of a test said and were told with the journals of its servers. */
 import type { CopilotClient } from '@github/copilot-sdk';
 import { setTimeout } from 'node:timers/promises';
-import { withoutStop, type DurableEvent } from '../../src/gateway/relay/journal-end.ts';
+import { withoutStop, type DurableEvent } from '../../src/gateway/relay/journal/journal-end.ts';
 import { ClientRecord, type SessionRecord, type View } from './client-record.ts';
 import { problemsOf, type HistoryEvent } from './history.ts';
 import { historyEvent } from './watched.ts';

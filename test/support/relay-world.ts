@@ -11,7 +11,7 @@ import {
 } from '../../src/copilot/index.ts';
 import { rulesByIsolation } from '../../src/gateway/methods/rules.ts';
 import type { ClientHandler, ClientLink, ClientWork, CloseReason, TenantRef } from '../../src/gateway/model.ts';
-import type { FenceMeans } from '../../src/gateway/relay/fence.ts';
+import type { FenceMeans } from '../../src/gateway/relay/fence/fence.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay } from '../../src/gateway/relay/relay.ts';
 import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';

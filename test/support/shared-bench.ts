@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MemoryStore } from '../../src/gateway/locks/memory-store.ts';
 import type { PodFate } from '../../src/gateway/model.ts';
-import type { FenceMeans } from '../../src/gateway/relay/fence.ts';
+import type { FenceMeans } from '../../src/gateway/relay/fence/fence.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
 import { grantKeyPem, grantSigner, type GrantSigner } from '../../src/resources/session-grant.ts';
 import { withClient, type Binding } from './chat.ts';

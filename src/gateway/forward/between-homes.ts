@@ -1,6 +1,6 @@
 /** What a client was in the middle of at its last home, from the end of that one until the next one has it. */
 import type { RequestId } from '../../copilot/index.ts';
-import type { ClientState, DeclaredSession } from '../relay/client-state.ts';
+import type { ClientState, DeclaredSession } from '../relay/setup/client-state.ts';
 
 const NOTHING: ClientState = { sessions: [], openCalls: [], repeatable: [] };
 

@@ -4,9 +4,9 @@
  */
 import { isObject, parseMessage, scanAnswerId, scanEvent, type RequestId } from '../../copilot/index.ts';
 import type { ClientWork, MethodRewrite, MethodRules, ToldRules } from '../model.ts';
-import type { ClientState, DeclaredSession } from '../relay/client-state.ts';
+import type { ClientState, DeclaredSession } from '../relay/setup/client-state.ts';
 import { sessionIdOf, type Declaration } from '../relay/model.ts';
-import type { Prompt } from '../relay/prompts.ts';
+import type { Prompt } from '../relay/turns/prompts.ts';
 import { SeenSession } from './seen-session.ts';
 
 /** A request of the client. */

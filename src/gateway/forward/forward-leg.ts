@@ -9,7 +9,7 @@ import {
 } from '../../copilot/index.ts';
 import type { ClientWork, CloseReason, MethodRules } from '../model.ts';
 import { HomeUnavailableError, type Peer } from '../peers/model.ts';
-import type { ClientState, DeclaredSession } from '../relay/client-state.ts';
+import type { ClientState, DeclaredSession } from '../relay/setup/client-state.ts';
 import { invalid } from '../relay/refusals.ts';
 import { Declared } from './declared.ts';
 import type { Leg, LegClient, LegEnd } from './leg.ts';

@@ -4,7 +4,7 @@ import { FrameDecoder, setDeadline, type Timers } from '../../copilot/index.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import type { UnreadMemory } from '../client/unread-memory.ts';
 import type { ClientLink, CloseReason, Identity, ToldRules } from '../model.ts';
-import type { MovableHandler } from '../relay/client-state.ts';
+import type { MovableHandler } from '../relay/setup/client-state.ts';
 import type { LegEnd } from './leg.ts';
 import type { ForwardLimits } from './limits.ts';
 import { isClientMessage, type ClientMessage, type Holding, type HolderMessage, type HomeMessage } from './messages.ts';

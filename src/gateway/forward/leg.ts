@@ -1,6 +1,6 @@
 /** The way of a client's frames to its home, as long as that one is its home. */
 import type { ClientHandler, ClientLink, ClientWork, CloseReason } from '../model.ts';
-import type { ClientState, DeclaredSession, MovableHandler } from '../relay/client-state.ts';
+import type { ClientState, DeclaredSession, MovableHandler } from '../relay/setup/client-state.ts';
 import type { Holding } from './messages.ts';
 import type { ClientMove } from './observer.ts';
 

@@ -4,7 +4,7 @@
  */
 import { ProtocolError, isObject } from '../../copilot/index.ts';
 import type { CloseReason, Identity, ToldRules } from '../model.ts';
-import type { DeclaredSession } from '../relay/client-state.ts';
+import type { DeclaredSession } from '../relay/setup/client-state.ts';
 
 /**
  * How the body of each frame of the stream begins: with a message below, with a frame of client or home, or with many frames for the client at

@@ -1,9 +1,9 @@
 /** Has a home attach a client to its sessions again, as it had set them up at the home before. */
 import { isObject, type Message } from '../../copilot/index.ts';
-import type { DeclaredSession } from '../relay/client-state.ts';
-import { restoreParams } from '../relay/declarations.ts';
+import type { DeclaredSession } from '../relay/setup/client-state.ts';
+import { restoreParams } from '../relay/setup/declarations.ts';
 import { MODEL_UNAVAILABLE, NOT_RESTORED, UNAVAILABLE } from '../relay/refusals.ts';
-import { restricts } from '../relay/replay.ts';
+import { restricts } from '../relay/setup/replay.ts';
 
 /** The home cannot do it now, but may in a moment. */
 export class NotNowError extends Error {

@@ -1,7 +1,7 @@
 /** The sessions of a client that a new home is to have: each is restored by itself, and one that cannot be keeps no other one waiting. */
 import { Backoff } from '../../kube/clock/backoff.ts';
 import type { Clock, Random } from '../../kube/clock/clock.ts';
-import type { DeclaredSession } from '../relay/client-state.ts';
+import type { DeclaredSession } from '../relay/setup/client-state.ts';
 import type { ForwardLimits } from './limits.ts';
 import { LessRestrictedError, NotNowError } from './restore.ts';
 

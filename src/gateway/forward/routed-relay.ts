@@ -21,7 +21,7 @@ import type {
 } from '../model.ts';
 import type { WakeAsk } from '../../resources/operator-internal.ts';
 import { HomeUnavailableError, type ForwardAcceptor, type Homes, type Peer } from '../peers/model.ts';
-import type { ClientState } from '../relay/client-state.ts';
+import type { ClientState } from '../relay/setup/client-state.ts';
 import type { RelayLog } from '../relay/model.ts';
 import type { ClosableRelay } from '../relay/relay.ts';
 import { ForwardLeg, NotHomeError } from './forward-leg.ts';

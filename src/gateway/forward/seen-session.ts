@@ -1,14 +1,14 @@
 /** A session of a client that is forwarded, as its holder sees it pass by. */
 import type { EventHead, RequestId } from '../../copilot/index.ts';
 import type { ToldRules } from '../model.ts';
-import type { DeclaredSession } from '../relay/client-state.ts';
-import { restated } from '../relay/declarations.ts';
-import { WAIT_TYPES, endsWait } from '../relay/events.ts';
+import type { DeclaredSession } from '../relay/setup/client-state.ts';
+import { restated } from '../relay/setup/declarations.ts';
+import { WAIT_TYPES, endsWait } from '../relay/journal/events.ts';
 import { DEFAULT_LIMITS, type Declaration } from '../relay/model.ts';
-import { Prompts, openPromptOf, type OpenMessage, type Prompt } from '../relay/prompts.ts';
-import { ReplayRecord } from '../relay/replay.ts';
-import { seenEvent } from '../relay/seen-event.ts';
-import { Trail } from '../relay/trail.ts';
+import { Prompts, openPromptOf, type OpenMessage, type Prompt } from '../relay/turns/prompts.ts';
+import { ReplayRecord } from '../relay/setup/replay.ts';
+import { seenEvent } from '../relay/journal/seen-event.ts';
+import { Trail } from '../relay/journal/trail.ts';
 
 const STARTS = new Set(['user.message', 'assistant.turn_start']);
 

@@ -3,7 +3,7 @@ import type { Message } from '../../copilot/index.ts';
 import type { Clock, Random } from '../../kube/clock/clock.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import type { ClientLink, CloseReason, Identity } from '../model.ts';
-import type { ClientState, DeclaredSession } from '../relay/client-state.ts';
+import type { ClientState, DeclaredSession } from '../relay/setup/client-state.ts';
 import type { RelayLog } from '../relay/model.ts';
 import type { Leg, LegClient, LegEnd } from './leg.ts';
 import type { ForwardLimits } from './limits.ts';

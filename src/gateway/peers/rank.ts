@@ -1,6 +1,6 @@
 /**
  * Rendezvous hashing: which replica is to be the home of a tenant, so that all who know the same replicas find the same one; and which server
- * a user of a tenant has (../relay/placement.ts).
+ * a user of a tenant has (../relay/tenant/placement.ts).
  */
 import { createHash } from 'node:crypto';
 

@@ -2,7 +2,7 @@
 import type { Counter, Histogram, Registry } from 'prom-client';
 import { countByState } from '../count-by-state.ts';
 import { SERVER_STATES, SESSION_STATES, type Relay } from '../model.ts';
-import { WAIT_TYPES } from '../relay/events.ts';
+import { WAIT_TYPES } from '../relay/journal/events.ts';
 import {
   CALL_REFUSALS,
   DRAIN_ENDS,
@@ -26,7 +26,7 @@ import {
   type TurnEnd,
   type WakeEnd,
 } from '../relay/observer.ts';
-import { ASKED_METHODS } from '../relay/requests.ts';
+import { ASKED_METHODS } from '../relay/asking/requests.ts';
 import { Series, oncePerScrape } from './series.ts';
 import { loadOfServers } from './server-load.ts';
 

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Leg } from '../../../../src/gateway/forward/leg.ts';
 import { FORWARD_LIMITS } from '../../../../src/gateway/forward/limits.ts';
 import { Stay } from '../../../../src/gateway/forward/stay.ts';
-import type { ClientState, DeclaredSession } from '../../../../src/gateway/relay/client-state.ts';
+import type { ClientState, DeclaredSession } from '../../../../src/gateway/relay/setup/client-state.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 
 const SESSION: DeclaredSession = {

@@ -1,6 +1,6 @@
 // Tools of clients that were answered and whose result the journal lacks.
 import { describe, expect, it } from '@jest/globals';
-import { lacksResult } from '../../../../src/gateway/relay/answered-tools.ts';
+import { lacksResult } from '../../../../src/gateway/relay/failover/answered-tools.ts';
 import { journalEvent } from '../../../support/relay-world.ts';
 
 const requested = (request: string, call: string) =>

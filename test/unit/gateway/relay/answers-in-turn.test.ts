@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from '@jest/globals';
-import { AnswersInTurn } from '../../../../src/gateway/relay/answers-in-turn.ts';
+import { AnswersInTurn } from '../../../../src/gateway/relay/asking/answers-in-turn.ts';
 
 const answers = new AnswersInTurn();
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Asked } from '../../../../src/gateway/relay/asked.ts';
+import { Asked } from '../../../../src/gateway/relay/asking/asked.ts';
 import type { ClientAnswer, Declaration, SessionClient } from '../../../../src/gateway/relay/model.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { CallOrder, type CallPlace } from '../../../../src/gateway/relay/call-order.ts';
+import { CallOrder, type CallPlace } from '../../../../src/gateway/relay/session/call-order.ts';
 
 const CLIENT = {};
 

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { decideLeaving, type LeavingServer } from '../../../../src/gateway/relay/decide-leaving.ts';
+import { decideLeaving, type LeavingServer } from '../../../../src/gateway/relay/fence/decide-leaving.ts';
 
 const AWAY: LeavingServer = {
   hasSessions: true,

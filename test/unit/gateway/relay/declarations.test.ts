@@ -6,7 +6,7 @@ import {
   detachParams,
   restated,
   restoreParams,
-} from '../../../../src/gateway/relay/declarations.ts';
+} from '../../../../src/gateway/relay/setup/declarations.ts';
 
 const a = {
   sessionId: 's',

@@ -1,6 +1,6 @@
 // What is kept of what clients were told from the journal, so that the server does not tell it to them again.
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { Delivery } from '../../../../src/gateway/relay/delivery.ts';
+import { Delivery } from '../../../../src/gateway/relay/session/delivery.ts';
 import type { SessionClient } from '../../../../src/gateway/relay/model.ts';
 
 const event = (id: string) => ({ type: 'assistant.message', body: `body of ${id}`, id });

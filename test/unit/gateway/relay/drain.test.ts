@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { StatedDrain } from '../../../../src/gateway/model.ts';
 import { METHOD_LINES } from '../../../../src/gateway/methods/lines.ts';
-import { startsTurn } from '../../../../src/gateway/relay/drain.ts';
+import { startsTurn } from '../../../../src/gateway/relay/home/drain.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { SessionDisks } from '../../../support/session-disks.ts';
 import { hostOf, TENANT } from '../../../support/static-fleet.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { admission, endsWait, isPiece, isTracked, waitOf } from '../../../../src/gateway/relay/events.ts';
+import { admission, endsWait, isPiece, isTracked, waitOf } from '../../../../src/gateway/relay/journal/events.ts';
 
 const limits = { softQueueBytes: 100, hardQueueBytes: 1000 };
 

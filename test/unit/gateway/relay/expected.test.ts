@@ -1,7 +1,7 @@
 // What a session asks that none of the clients which are attached has declared: who is waited for, and what is answered at once.
 import { describe, expect, it } from '@jest/globals';
-import { Attached } from '../../../../src/gateway/relay/attached.ts';
-import { Expected } from '../../../../src/gateway/relay/expected.ts';
+import { Attached } from '../../../../src/gateway/relay/setup/attached.ts';
+import { Expected } from '../../../../src/gateway/relay/asking/expected.ts';
 import { decideNobody } from '../../../../src/gateway/relay/nobody.ts';
 import type { ClientEnd } from '../../../support/relay-world.ts';
 import { RelayWorld } from '../../../support/relay-world.ts';

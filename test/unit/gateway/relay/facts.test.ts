@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { factOf, saysStop } from '../../../../src/gateway/relay/facts.ts';
+import { factOf, saysStop } from '../../../../src/gateway/relay/journal/facts.ts';
 
 const failed = (message: string) => ({ type: 'session.error', data: { message } });
 

@@ -7,7 +7,7 @@ import {
   withGitHubToken,
   withModel,
   withoutLogin,
-} from '../../../../src/gateway/relay/injected.ts';
+} from '../../../../src/gateway/relay/injection/injected.ts';
 
 const provider = { type: 'openai', baseUrl: 'https://models.example.com/v1', apiKey: 'sk-tenant' };
 const byProvider = { login: { provider }, defaultModel: 'large' };

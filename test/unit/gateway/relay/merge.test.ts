@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { merged } from '../../../../src/gateway/relay/merge.ts';
+import { merged } from '../../../../src/gateway/relay/listing/merge.ts';
 
 const session = (sessionId: string, modifiedTime: string, more: object = {}) => ({ sessionId, modifiedTime, ...more });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { MovableHandler } from '../../../../src/gateway/relay/client-state.ts';
+import type { MovableHandler } from '../../../../src/gateway/relay/setup/client-state.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
 import { TENANT } from '../../../support/static-fleet.ts';

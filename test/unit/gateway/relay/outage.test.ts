@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Outage } from '../../../../src/gateway/relay/outage.ts';
+import { Outage } from '../../../../src/gateway/relay/server/outage.ts';
 
 function outage() {
   let now = 1_000;

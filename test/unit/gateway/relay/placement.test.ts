@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Placement } from '../../../../src/api/names.ts';
-import { chooseServer, type Placed, type ServerLoad } from '../../../../src/gateway/relay/placement.ts';
+import { chooseServer, type Placed, type ServerLoad } from '../../../../src/gateway/relay/tenant/placement.ts';
 
 const load = (index: number, turns = 0, sessions = 0, takesNew = true): ServerLoad => ({
   index,

@@ -1,6 +1,6 @@
 // How many sessions a server has in memory at once, in a tenant that limits it, and which one is unloaded for another.
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { chooseEvicted } from '../../../../src/gateway/relay/least-used.ts';
+import { chooseEvicted } from '../../../../src/gateway/relay/limits/least-used.ts';
 import type { RelayLimits } from '../../../../src/gateway/relay/model.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { CONNECTION_TIMERS, RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';

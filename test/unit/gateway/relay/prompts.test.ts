@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Prompts, SETTLES_MS } from '../../../../src/gateway/relay/prompts.ts';
+import { Prompts, SETTLES_MS } from '../../../../src/gateway/relay/turns/prompts.ts';
 
 const SEND = 'session.send';
 const MIB = 1024 * 1024;

@@ -3,9 +3,9 @@ import { describe, expect, it } from '@jest/globals';
 import { Registry } from 'prom-client';
 import { TimeoutError, UnreachableError, formatError } from '../../../../src/copilot/index.ts';
 import { DEFAULT_LIMITS, type ServerAnswer, type SessionClient } from '../../../../src/gateway/relay/model.ts';
-import { sendAgain } from '../../../../src/gateway/relay/recover-turn.ts';
-import { answerOf, lost } from '../../../../src/gateway/relay/server-answer.ts';
-import { Session } from '../../../../src/gateway/relay/session.ts';
+import { sendAgain } from '../../../../src/gateway/relay/failover/recover-turn.ts';
+import { answerOf, lost } from '../../../../src/gateway/relay/server/server-answer.ts';
+import { Session } from '../../../../src/gateway/relay/session/session.ts';
 import { RelayMetrics } from '../../../../src/gateway/report/relay-metrics.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 

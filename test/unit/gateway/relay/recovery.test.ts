@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Fact } from '../../../../src/gateway/relay/facts.ts';
+import type { Fact } from '../../../../src/gateway/relay/journal/facts.ts';
 import {
   planRecovery,
   type CutMessage,
   type CutTurn,
   type JournalFact,
-} from '../../../../src/gateway/relay/recovery.ts';
+} from '../../../../src/gateway/relay/journal/recovery.ts';
 
 const prompt = (messageId: string, content = messageId): Fact => ({ kind: 'Prompt', messageId, content });
 const WORK: Fact = { kind: 'Work' };

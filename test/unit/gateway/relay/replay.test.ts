@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ReplayRecord } from '../../../../src/gateway/relay/replay.ts';
+import { ReplayRecord } from '../../../../src/gateway/relay/setup/replay.ts';
 
 const INTEREST = 'session.eventLog.registerInterest';
 const RULES = 'session.permissions.modifyRules';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { requestKindOf, settle, unattended } from '../../../../src/gateway/relay/requests.ts';
+import { requestKindOf, settle, unattended } from '../../../../src/gateway/relay/asking/requests.ts';
 
 const tool = { hookType: 'preToolUse' };
 const error = { error: { code: -32603, message: 'failed' } };

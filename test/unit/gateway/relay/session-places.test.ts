@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { SessionPlaces } from '../../../../src/gateway/relay/session-places.ts';
+import { SessionPlaces } from '../../../../src/gateway/relay/tenant/session-places.ts';
 
 describe('where sessions are', () => {
   it('is known once it was heard, until they are deleted there', () => {

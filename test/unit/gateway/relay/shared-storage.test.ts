@@ -1,7 +1,7 @@
 // Tenants whose servers share a volume, frame by frame: who may load a session, and where it goes on.
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { Fence } from '../../../../src/gateway/relay/fence.ts';
+import { Fence } from '../../../../src/gateway/relay/fence/fence.ts';
 import { epochsOf, GUARD_ERROR } from '../../../../src/resources/guard-protocol.ts';
 import { grantKeyPem, grantSigner } from '../../../../src/resources/session-grant.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';

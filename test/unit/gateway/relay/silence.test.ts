@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { DEFAULT_LIMITS } from '../../../../src/gateway/relay/model.ts';
-import { Silence } from '../../../../src/gateway/relay/silence.ts';
+import { Silence } from '../../../../src/gateway/relay/server/silence.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { RelayWorld } from '../../../support/relay-world.ts';
 

@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { factOf } from '../../../../src/gateway/relay/facts.ts';
-import { Trail } from '../../../../src/gateway/relay/trail.ts';
+import { factOf } from '../../../../src/gateway/relay/journal/facts.ts';
+import { Trail } from '../../../../src/gateway/relay/journal/trail.ts';
 
 function trailOf(...ids: string[]): Trail {
   const trail = new Trail();

@@ -1,6 +1,6 @@
 // How many turns a server runs at once, in a tenant that limits it, and whose turn it is next.
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { turnOrder } from '../../../../src/gateway/relay/turn-order.ts';
+import { turnOrder } from '../../../../src/gateway/relay/limits/turn-order.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
 import { TENANT } from '../../../support/static-fleet.ts';

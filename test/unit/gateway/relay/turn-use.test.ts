@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { Alone, decideFirst } from '../../../../src/gateway/relay/first-asked.ts';
-import { decideTurnUse, type TurnFacts } from '../../../../src/gateway/relay/turn-use.ts';
+import { Alone, decideFirst } from '../../../../src/gateway/relay/asking/first-asked.ts';
+import { decideTurnUse, type TurnFacts } from '../../../../src/gateway/relay/turns/turn-use.ts';
 
 describe('a prompt in a session of several users', () => {
   const bobs: TurnFacts = { rule: 'Queue', user: 'bob', isTaken: true, holder: 'alice' };

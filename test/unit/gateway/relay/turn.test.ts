@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Turn } from '../../../../src/gateway/relay/turn.ts';
+import { Turn } from '../../../../src/gateway/relay/turns/turn.ts';
 
 /** A turn of which every send and refusal is written down. */
 function recorded(limit = 10, maxBytes = 100) {

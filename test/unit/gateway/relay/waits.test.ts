@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { waitOf } from '../../../../src/gateway/relay/events.ts';
+import { waitOf } from '../../../../src/gateway/relay/journal/events.ts';
 import type { Declaration, SessionClient } from '../../../../src/gateway/relay/model.ts';
 import { EVENT_LINES } from '../../../../src/gateway/relay/questions/events.ts';
-import { Waits } from '../../../../src/gateway/relay/waits.ts';
+import { Waits } from '../../../../src/gateway/relay/asking/waits.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
 const DEADLINE_MS = 1000;

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { TenantSleep } from '../../../../src/gateway/model.ts';
-import { WakeGate } from '../../../../src/gateway/relay/wake-gate.ts';
+import { WakeGate } from '../../../../src/gateway/relay/tenant/wake-gate.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
 const ALICE = {};
