@@ -94,7 +94,7 @@ async function attachOnce(
     forgetUnused(home, session);
     return 'Done';
   };
-  const { left } = home;
+  const { left } = home.moves;
   try {
     await home.upstream.opened(goneOrLeft(home, client));
   } catch (error) {
@@ -212,7 +212,7 @@ async function attachOnServer(
   }
   // Another home may have served it a moment ago, whose clients are gone with it.
   const comesAnew = request.taken === undefined && !request.saysNoBefore;
-  const isLeft = isFirst && comesAnew && home.mayBeOfAnother(stored?.modifiedTime);
+  const isLeft = isFirst && comesAnew && home.time.mayBeOfAnother(stored?.modifiedTime);
   // That home may not have noticed that it is none any more, and the server not that a connection was lost. What clients had declared there would
   // clash, or be asked in vain. And a server that has it in memory has the login of then, which the one of now does not replace if it is of another kind.
   if (isFirst && (home.mayFollow || home.upstream.silences > 0 || model !== undefined))
@@ -288,7 +288,7 @@ async function attachOnServer(
 /** After a restart, or where it was unloaded, the session is first as the others had it: what this client attaches to. Returns why it cannot be attached. */
 async function loadForOthers(home: Home, session: Session): Promise<ServerAnswer | undefined> {
   try {
-    await home.calls.activity(session);
+    await home.unloading.activity(session);
     await home.failover.load(session);
     return undefined;
   } catch (error) {
@@ -310,7 +310,7 @@ async function admitted(home: Home, sessionId: string): Promise<ServerAnswer | u
 /** Aborts when the client goes, or the sessions of the server go on at another one. */
 function goneOrLeft(home: Home, { gone }: SessionClient): AbortSignal | undefined {
   if (home.fence === undefined) return gone;
-  return gone === undefined ? home.left : AbortSignal.any([gone, home.left]);
+  return gone === undefined ? home.moves.left : AbortSignal.any([gone, home.moves.left]);
 }
 
 interface Stored {
@@ -324,7 +324,7 @@ interface Stored {
 async function storedSession(home: Home, { isChosen, sessionId }: AttachRequest): Promise<Stored> {
   if (!isChosen) return { exists: false };
   try {
-    const [result] = await Promise.all([home.upstream.call('sessions.getMetadata', { sessionId }), home.readTime()]);
+    const [result] = await Promise.all([home.upstream.call('sessions.getMetadata', { sessionId }), home.time.read()]);
     const session = isObject(result) && isObject(result['session']) ? result['session'] : undefined;
     return { exists: session !== undefined, modifiedTime: session?.['modifiedTime'] };
   } catch (error) {

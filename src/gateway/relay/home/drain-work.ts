@@ -6,7 +6,9 @@ import type { DrainWork } from './drain.ts';
 import type { Failover } from '../failover/failover.ts';
 import type { RelayLimits, RelayLog } from '../model.ts';
 import type { RelayObserver } from '../observer.ts';
+import type { Moves, MovingHome } from './moves.ts';
 import type { SessionCalls } from './session-calls.ts';
+import type { Unloading } from './unloading.ts';
 import type { Session } from '../session/session.ts';
 import type { Upstream } from '../server/upstream.ts';
 import { hasTurnToEnd } from '../session/under-way.ts';
@@ -16,13 +18,11 @@ export interface DrainedHome {
   readonly key: string;
   readonly sessions: Iterable<Session>;
   readonly upstream: Pick<Upstream, 'state' | 'callCount' | 'disconnect' | 'dropEvents'>;
-  readonly calls: Pick<SessionCalls, 'own' | 'activity'>;
+  readonly calls: Pick<SessionCalls, 'own'>;
+  readonly unloading: Pick<Unloading, 'activity'>;
   readonly failover: Pick<Failover, 'load'>;
   readonly drain: { readonly comesBack: boolean };
-  /** Has another server have the session, which is to be closed here. Returns undefined if there is none. */
-  readonly moveOn: (session: Session) => Promise<void> | undefined;
-  /** Has others have all sessions that are left, if there are any. */
-  readonly leaveSessions: () => void;
+  readonly moves: Pick<Moves<MovingHome>, 'moveOn' | 'leaveAll'>;
 }
 
 /** Of the options of a home. */
@@ -45,7 +45,7 @@ export function drainWork(home: DrainedHome, { clock, limits, observer, log }: D
     openCalls: () => home.upstream.callCount,
     disconnect: () => {
       // Before the connection: who waits for it must not wait for a server that is not to come.
-      if (!home.drain.comesBack) home.leaveSessions();
+      if (!home.drain.comesBack) home.moves.leaveAll();
       home.upstream.disconnect();
     },
     onServing: () => moveIn(home, log),
@@ -63,7 +63,7 @@ async function countTurns(home: DrainedHome): Promise<number> {
   if (turns > 0) return turns;
   // Background tasks, and a prompt of which there is no event yet. What waits for a permission goes on elsewhere.
   const idle = loaded.filter(({ turn }) => !turn.isRunning);
-  const found = await Promise.all(idle.map((session) => session.exclusively(() => home.calls.activity(session))));
+  const found = await Promise.all(idle.map((session) => session.exclusively(() => home.unloading.activity(session))));
   return found.filter((activity) => activity === 'Active').length;
 }
 
@@ -71,7 +71,7 @@ async function moveOut(home: DrainedHome, session: Session, isDraining: () => bo
   await session.exclusively(async () => {
     // While this waited it may have been loaded by the next pod.
     if (!session.isLoaded || !isDraining()) return;
-    const moved = home.moveOn(session);
+    const moved = home.moves.moveOn(session);
     if (moved !== undefined) return moved;
     await session.moved(() => home.calls.own('sessions.close', { sessionId: session.id }));
     home.upstream.dropEvents(session.id);

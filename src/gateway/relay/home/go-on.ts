@@ -58,7 +58,7 @@ export async function goOn(
 export async function goOnAlone(home: Home, session: Session, losses: number): Promise<ServerAnswer | undefined> {
   const loading = boundTo(home.upstream, losses, home.loading);
   try {
-    home.tookOver(session, await pickUp(session, loading, (at) => home.mayBeOfAnother(at)));
+    home.tookOver(session, await pickUp(session, loading, (at) => home.time.mayBeOfAnother(at)));
   } catch (error) {
     if (!isForTurnOnly(error)) return lost(error as CopilotError, true);
     // Its client finds in the history how far it came.

@@ -1,17 +1,6 @@
 /** One server of a tenant with the sessions on it that clients are attached to. */
-import { UnreachableError, isObject, unquotedMessageOf, type Dial } from '../../../copilot/index.ts';
-import type { Clock } from '../../../kube/clock/clock.ts';
-import {
-  AUDITED,
-  type DrainProgress,
-  type ForcedParams,
-  type GatewayServer,
-  type SessionSettings,
-  type StatedDrain,
-  type TenantLimits,
-  type TenantModel,
-} from '../../model.ts';
-import type { SessionRecord } from '../../ownership/decide.ts';
+import { UnreachableError, unquotedMessageOf } from '../../../copilot/index.ts';
+import { AUDITED, type DrainProgress, type SessionSettings, type StatedDrain } from '../../model.ts';
 import { HomeDrain, startsTurn } from './drain.ts';
 import { drainWork } from './drain-work.ts';
 import type { WaitKind } from '../journal/events.ts';
@@ -19,7 +8,7 @@ import { Failover } from '../failover/failover.ts';
 import type { Fence } from '../fence/fence.ts';
 import { Injection } from '../injection/injection.ts';
 import type { Loading } from '../failover/loading.ts';
-import type { RelayLimits, RelayLog, ServerAnswer, SessionClient } from '../model.ts';
+import type { RelayLimits, ServerAnswer, SessionClient } from '../model.ts';
 import type { RelayObserver } from '../observer.ts';
 import type { Owners } from '../listing/owners.ts';
 import { Places } from '../limits/places.ts';
@@ -31,66 +20,12 @@ import { takeMessage } from './server-messages.ts';
 import { Session } from '../session/session.ts';
 import { deletionEnd, idle, turnEnd } from '../turns/turn-end.ts';
 import { Upstream } from '../server/upstream.ts';
-import { isNeeded } from '../session/under-way.ts';
+import { Moves } from './moves.ts';
+import type { HomeOptions } from './options.ts';
+import { ServerTime } from './server-time.ts';
+import { Unloading } from './unloading.ts';
 
 type Params = Readonly<Record<string, unknown>>;
-
-/** The other servers of a tenant whose servers share a volume: sessions may go on there. */
-export interface SharedVolume {
-  readonly fence: Fence;
-  /** The home that has the session by now; undefined: none. */
-  readonly hostOf: (session: Session) => Home | undefined;
-  /** Another server where sessions of this one can go on; undefined: there is none now. */
-  readonly otherFor: (home: Home) => Home | undefined;
-  /** Whether there is another one that serves, or is to come: what waits for a server that is not to come goes on there. */
-  readonly hasOthers: (home: Home) => boolean;
-  /** The session is not used any more, so any server may load it next. */
-  readonly unused: (sessionId: string, home: Home) => void;
-  /** The connection to the server was lost. */
-  readonly lost: (home: Home) => void;
-}
-
-export interface HomeOptions {
-  /** `namespace/server`. */
-  readonly key: string;
-  readonly clock: Clock;
-  readonly limits: RelayLimits;
-  readonly dial: Dial | undefined;
-  readonly log: RelayLog;
-  readonly observer: RelayObserver;
-  /** An id for what the gateway makes itself. */
-  readonly newId: () => string;
-  /** Where the server is now; undefined: nowhere. */
-  readonly locate: () => GatewayServer | undefined;
-  /** Whether it serves there, as far as the kubelet says; else it may be about to. */
-  readonly isReady: () => boolean;
-  /** Whether its tenant is there no more, so that it will not come back. */
-  readonly isGone: () => boolean;
-  /** What is stated of it; undefined: it does not drain. */
-  readonly drain: () => StatedDrain | undefined;
-  /** What sessions get from their tenant; undefined: clients bring their login. */
-  readonly model: () => TenantModel | undefined;
-  /** What the CopilotSession that holds the id says; undefined: there is none. */
-  readonly record: (sessionId: string) => SessionRecord | undefined;
-  /** Whether so many bytes more may be kept of the tenant. */
-  readonly mayKeep: (bytes: number) => boolean;
-  /** What the tenant limits now. */
-  readonly tenantLimits: () => TenantLimits;
-  /** Another replica may have been the home, and may still have a connection to the server. */
-  readonly mayFollow?: boolean | undefined;
-  /** Those of its tenant, who are told of sessions that come and go. */
-  readonly clients: () => Iterable<SessionClient>;
-  /** A turn has ended, so that its tenant is idle only from now on. */
-  readonly onIdle: () => void;
-  /** The server says that a session is there, or was deleted. */
-  readonly heard: (sessionId: string, isDeletion: boolean) => void;
-  /** What every session has; undefined: nothing. */
-  readonly forced: ForcedParams | undefined;
-  /** Undefined: all clients are one trust domain. */
-  readonly owners: Owners | undefined;
-  /** Undefined: the server has a volume of its own, and its sessions stay there. */
-  readonly shared?: SharedVolume | undefined;
-}
 
 /** The clients of one server share its connection, and what they do with a session is one. */
 export class Home {
@@ -104,20 +39,17 @@ export class Home {
   readonly failover: Failover;
   readonly calls: SessionCalls;
   readonly places: Places;
+  readonly time: ServerTime;
+  readonly unloading: Unloading;
+  readonly moves: Moves<Home>;
   /** What sessions are loaded with. */
   readonly loading: Loading;
-  /** Monotonic ms. */
-  readonly #since: number;
-  /** What the server's clock shows, less monotonic ms, as it was said after so many losses. */
-  #serverClock: { readonly offset: number; readonly losses: number } | undefined;
-  readonly #options: HomeOptions;
+  readonly #options: HomeOptions<Home>;
   readonly #sessions = new Map<string, Session>();
-  /** Aborts when its sessions go on at other servers. */
-  #left = new AbortController();
   /** What clients do that wait for the server's buffer, when it is read. */
   readonly #waiting = new Map<SessionClient, () => void>();
 
-  constructor(options: HomeOptions) {
+  constructor(options: HomeOptions<Home>) {
     this.#options = options;
     this.key = options.key;
     const { clock, limits, dial, locate, isGone, observer, model, log, key, forced } = options;
@@ -127,7 +59,7 @@ export class Home {
       source: model,
       sessions: () => this.#sessions.values(),
       redeclare: (session, params, taken) => this.calls.redeclare(session, () => params, taken),
-      reload: (session) => this.calls.reload(session),
+      reload: (session) => this.unloading.reload(session),
       onProblem: (error) => options.log.info({ server: this.key, error }, 'the login of a tenant could not be read'),
     });
     this.drain = new HomeDrain(drainWork(this, options));
@@ -160,13 +92,14 @@ export class Home {
         options.shared?.lost(this);
       },
     });
+    this.moves = new Moves<Home>({ home: this, sessions: this.#sessions, shared: options.shared, log });
     this.owners = options.owners;
     const { upstream, injection } = this;
     const onFailure = (method: string, error: unknown): void =>
       log.info({ server: key, method, error: unquotedMessageOf(error) }, 'a call of the gateway failed');
     const forget = (session: Session): void => this.forget(session);
     const call = (method: string, params: object) => upstream.call(method, params);
-    this.#since = clock.monotonic();
+    this.time = new ServerTime({ clock, limits, upstream, mayFollow: this.mayFollow, onFailure });
     this.loading = {
       call,
       request: (method, params) => upstream.ask(method, params),
@@ -185,7 +118,7 @@ export class Home {
       max: () => options.tenantLimits().maxConcurrent,
       isGone,
       sessions: () => this.#sessions.values(),
-      evict: (session) => this.calls.evict(session),
+      evict: (session) => this.unloading.evict(session),
     });
     this.failover = new Failover({
       key,
@@ -201,12 +134,14 @@ export class Home {
       forget,
       moves: options.shared && {
         isElsewhere: (session) => this.hostOf(session) !== this,
-        left: () => this.left,
+        left: () => this.moves.left,
       },
     });
     const onClosed = (session: Session): void => this.#endTurn(session, 'The session was closed');
+    this.unloading = new Unloading({ upstream, onClosed, forget, onFailure });
     this.calls = new SessionCalls({
       upstream,
+      unloading: this.unloading,
       limits,
       clock,
       newId: options.newId,
@@ -219,8 +154,6 @@ export class Home {
       forced,
       settings: (session) => this.settingsOf(session.id),
       onPrompt: (session, sender, result) => this.#prompted(session, sender, result),
-      onClosed,
-      forget,
       onFailure,
       elsewhere:
         options.shared &&
@@ -241,88 +174,9 @@ export class Home {
     return this.drain.reachable(this.#options.locate())?.podUID;
   }
 
-  /** Aborts when its sessions go on at other servers. */
-  get left(): AbortSignal {
-    return this.#left.signal;
-  }
-
   /** The home that has the session by now: this one, unless servers share a volume. */
   hostOf(session: Session): Home {
     return this.#options.shared?.hostOf(session) ?? this;
-  }
-
-  /** Has another server have a session from now on that this one is to unload, in the turn of the session. Returns undefined if there is none. */
-  moveOn(session: Session): Promise<void> | undefined {
-    const { shared } = this.#options;
-    const other = this.drain.comesBack ? undefined : shared?.otherFor(this);
-    return shared && other && this.#moveTo(other, session, shared.fence);
-  }
-
-  async #moveTo(other: Home, session: Session, fence: Fence): Promise<void> {
-    // While it is closed here.
-    void other.#connect();
-    await session.moved(async () => {
-      try {
-        await fence.prepare(session.id, other);
-        return true;
-      } catch (error) {
-        // It is loaded when that is possible. Here it must not stay.
-        this.calls.failed('sessions.close', error);
-        return this.calls.own('sessions.close', { sessionId: session.id });
-      }
-    });
-    this.#give(session, other);
-  }
-
-  /** Its sessions go on at other servers, if there is one. What waits for them here goes there. */
-  leaveSessions(): void {
-    const { shared, log } = this.#options;
-    let count = 0;
-    for (const session of this.#sessions.values()) {
-      const other = shared?.otherFor(this);
-      if (other === undefined) continue;
-      if (!session.isLost && !session.load.isEvicted) session.lost();
-      this.#give(session, other);
-      count += 1;
-    }
-    if (count === 0) return;
-    const left = this.#left;
-    this.#left = new AbortController();
-    left.abort(new UnreachableError('the sessions of the server go on elsewhere'));
-    log.info({ ...AUDITED, server: this.key, sessions: count }, 'the sessions of a server go on at others');
-  }
-
-  #give(session: Session, other: Home): void {
-    // It may have gone while this waited.
-    if (this.#sessions.get(session.id) !== session) return;
-    this.#sessions.delete(session.id);
-    this.upstream.dropEvents(session.id);
-    // What this server has said since is not for the load by the other: that it unloads the session, above all.
-    if (session.isLost) session.events.lost();
-    other.#take(session);
-  }
-
-  /** Loads it when it is used, but one with a turn that was cut at once. */
-  #take(session: Session): void {
-    const { log, key } = this.#options;
-    this.#sessions.set(session.id, session);
-    if (!isNeeded(session)) return this.forget(session);
-    if (!session.isLost || !session.wasTaken) return;
-    session
-      .exclusively(() => this.failover.load(session))
-      .catch((error: unknown) => {
-        const fields = { server: key, session: session.id, error: unquotedMessageOf(error) };
-        log.info(fields, 'a session could not be loaded that another server had');
-      });
-  }
-
-  async #connect(): Promise<void> {
-    try {
-      await this.upstream.opened();
-    } catch (error) {
-      // Who uses the session waits for the server, and is told.
-      this.calls.failed('connect', error);
-    }
   }
 
   async #admit(sessionId: string): Promise<void> {
@@ -336,35 +190,6 @@ export class Home {
   /** Another replica may have been the home, and may still have a connection to the server. */
   get mayFollow(): boolean {
     return this.#options.mayFollow === true;
-  }
-
-  /** Has the server say what time it is, for {@link mayBeOfAnother}: clocks of two machines differ, and one may be set while both run. */
-  async readTime(): Promise<void> {
-    const { clock } = this.#options;
-    const { losses } = this.upstream;
-    if (!this.#isSuccessor || this.#serverClock?.losses === losses) return;
-    try {
-      const result = await this.upstream.call('ping', {});
-      const time = isObject(result) ? Date.parse(String(result['timestamp'])) : NaN;
-      if (!Number.isNaN(time)) this.#serverClock = { offset: time - clock.monotonic(), losses };
-    } catch (error) {
-      this.calls.failed('ping', error);
-    }
-  }
-
-  /** Whether a time, as servers write it, is so late that another home may have served what was done then. */
-  mayBeOfAnother(time: unknown): boolean {
-    const { clock, limits } = this.#options;
-    if (!this.#isSuccessor || typeof time !== 'string') return false;
-    const { offset } = this.#serverClock ?? {};
-    const now = offset === undefined ? clock.now() : clock.monotonic() + offset;
-    return now - Date.parse(time) < limits.failoverMs;
-  }
-
-  /** Whether another home may have been there a moment ago. */
-  get #isSuccessor(): boolean {
-    const { clock, limits } = this.#options;
-    return this.mayFollow && clock.monotonic() - this.#since < limits.failoverMs;
   }
 
   /** Ends the waits of a client for a turn that does not go on. */
@@ -461,8 +286,8 @@ export class Home {
       deny: (requestId, kind) => void at().#deny(id, requestId, kind),
       onNobody: (asked, { reason, message }) =>
         this.#options.log.info({ server: at().key, session: id, asked, reason }, message),
-      onUnused: () => void at().calls.unload(session),
-      onShutdown: () => at().calls.unloaded(session),
+      onUnused: () => void at().unloading.unload(session),
+      onShutdown: () => at().unloading.unloaded(session),
     });
     this.#sessions.set(id, session);
     return session;
@@ -515,7 +340,7 @@ export class Home {
 
   /** Has the server unload all sessions: another home is to have them. Turns that this cuts go on there. */
   async unloadAll(): Promise<void> {
-    await Promise.all(Array.from(this.#sessions.values(), (session) => this.calls.closeForOther(session)));
+    await Promise.all(Array.from(this.#sessions.values(), (session) => this.unloading.closeForOther(session)));
   }
 
   /** Calls `fn` when the server has read what was written, unless the client has left. */

@@ -1,5 +1,5 @@
 /** Calls about the sessions of one server: each when the session is loaded, and again when its server was lost. */
-import { RpcError, UnreachableError, formatAnswer, isObject } from '../../../copilot/index.ts';
+import { UnreachableError, formatAnswer } from '../../../copilot/index.ts';
 import type { Clock } from '../../../kube/clock/clock.ts';
 import type { ForcedParams, SessionSettings } from '../../model.ts';
 import type { CallPlace, CallStage } from '../session/call-order.ts';
@@ -12,7 +12,6 @@ import { withSettings } from '../injection/injected.ts';
 import { sessionIdOf, type RelayLimits, type ServerAnswer } from '../model.ts';
 import type { RelayObserver } from '../observer.ts';
 import type { Sender } from '../turns/prompts.ts';
-import { askAgain } from '../failover/recover-turn.ts';
 import { turnQueued } from '../turns/turn-end.ts';
 import { TurnSlots, type QueuedTurn } from '../limits/turn-slots.ts';
 import {
@@ -20,7 +19,6 @@ import {
   asUnknown,
   clientGone,
   REPEATS,
-  isNotFound,
   isResult,
   isUnloaded,
   loadFailure,
@@ -30,6 +28,7 @@ import {
 } from '../server/server-answer.ts';
 import type { Session } from '../session/session.ts';
 import type { Upstream } from '../server/upstream.ts';
+import type { Unloading } from './unloading.ts';
 
 /** A call of a client. */
 export interface ClientCall {
@@ -49,6 +48,7 @@ export interface ClientCall {
 
 export interface SessionCallsOptions {
   readonly upstream: Upstream;
+  readonly unloading: Unloading;
   readonly limits: RelayLimits;
   readonly failover: Failover;
   /** What every session has; undefined: nothing. */
@@ -67,10 +67,6 @@ export interface SessionCallsOptions {
   readonly onPrompt: (session: Session, sender: Sender | undefined, result: Readonly<Record<string, unknown>>) => void;
   /** Lets a call go on when the server takes calls, or such that start something: one that drains does not in the end, and starts nothing. */
   readonly whenOpen: (kind: 'Start' | 'Any', call: EnteringCall) => void;
-  /** A turn was cut because its session was closed. */
-  readonly onClosed: (session: Session) => void;
-  /** Nobody needs the session any more. */
-  readonly forget: (session: Session) => void;
   readonly onFailure: (method: string, error: unknown) => void;
   /** The calls of the server where the session is by now; undefined: it is here. */
   readonly elsewhere?: ((session: Session) => SessionCalls | undefined) | undefined;
@@ -263,7 +259,7 @@ export class SessionCalls {
   async redeclare(session: Session, params: () => object, taken?: () => void): Promise<void> {
     if (session.asking.isOpen) await session.asking.none();
     const isDone = await session.exclusively(async () => {
-      if ((await this.activity(session)) === 'NotLoaded') return true;
+      if ((await this.#options.unloading.activity(session)) === 'NotLoaded') return true;
       if (session.asking.isOpen) return false;
       const { forced, settings } = this.#options;
       // The server may unload it in this very moment, and would load it for this.
@@ -276,111 +272,6 @@ export class SessionCalls {
       return true;
     });
     if (!isDone) await this.redeclare(session, params, taken);
-  }
-
-  /** Has the server unload a session that does nothing, of which its clients hear nothing: their next call loads it as a whole. */
-  async reload(session: Session): Promise<void> {
-    await session.exclusively(async () => {
-      if ((await this.activity(session)) === 'Idle' && !session.turn.isBusy) await this.#closeQuietly(session);
-    });
-  }
-
-  /**
-   * Has the server unload a session that does nothing, so that another one has its place. Its clients hear nothing of it: their next call loads it
-   * as they had set it up. Returns whether it has no place any more.
-   */
-  async evict(session: Session): Promise<boolean> {
-    return session.exclusively(async () => {
-      const { lastUsed } = session;
-      const activity = await this.activity(session);
-      // Its background tasks would end with it. It is asked about them again when it is the least recently used one once more.
-      if (activity === 'Active') session.used();
-      if (session.isWorking || session.lastUsed !== lastUsed) return false;
-      if (activity === 'Idle') await this.#closeQuietly(session);
-      if (session.isLoaded) return false;
-      session.evicted();
-      return true;
-    });
-  }
-
-  /**
-   * Has the server unload it for another home, where a turn that this cuts goes on. Its clients hear nothing of that. Without a client nobody knows
-   * its rules there, so it asks for what they had denied.
-   */
-  async closeForOther(session: Session): Promise<void> {
-    const method = 'sessions.close';
-    await session.exclusively(async () => {
-      if (!session.isLoaded) return;
-      const { upstream, onFailure } = this.#options;
-      // Clients that are attached bring their rules along.
-      if (session.clientCount === 0 && session.replay.restricts) {
-        await askAgain(session.id, (each, params) => upstream.call(each, params)).catch((error: unknown) =>
-          onFailure('session.permissions.setMode', error),
-        );
-      }
-      try {
-        await session.moved(async () => {
-          await upstream.call(method, { sessionId: session.id });
-          return true;
-        });
-        upstream.dropEvents(session.id);
-      } catch (error) {
-        onFailure(method, error);
-      }
-    });
-  }
-
-  async #closeQuietly(session: Session): Promise<void> {
-    const method = 'sessions.close';
-    const { upstream } = this.#options;
-    try {
-      await session.closedQuietly(async () => {
-        await upstream.call(method, { sessionId: session.id });
-        upstream.releaseEvents(session.id);
-      });
-    } catch (error) {
-      this.#options.onFailure(method, error);
-      if (error instanceof RpcError) session.loaded();
-    }
-  }
-
-  /**
-   * What the server does with a session; it may have unloaded it and said nothing, which is known from then on. It does not load it
-   * for this. To be called in {@link Session.exclusively}.
-   */
-  async activity(session: Session): Promise<'Active' | 'Idle' | 'NotLoaded'> {
-    if (!session.isLoaded) return 'NotLoaded';
-    const method = 'session.metadata.activity';
-    const { upstream, onFailure } = this.#options;
-    let found: unknown;
-    try {
-      found = await upstream.call(method, { sessionId: session.id });
-    } catch (error) {
-      if (!isNotFound(error)) onFailure(method, error);
-      else this.#missed(session);
-      return 'NotLoaded';
-    }
-    // It may have said meanwhile that it unloads it.
-    if (!session.isLoaded) return 'NotLoaded';
-    return isObject(found) && found['hasActiveWork'] === false ? 'Idle' : 'Active';
-  }
-
-  /** Has the server unload a session that nobody needs. */
-  async unload(session: Session): Promise<void> {
-    await session.exclusively(async () => {
-      if (session.clientCount > 0) return;
-      if (session.isLoaded) await this.own('session.detach', { sessionId: session.id });
-      this.#options.upstream.releaseEvents(session.id);
-      session.unloaded();
-      // A client that attached meanwhile loads it again.
-      if (session.clientCount === 0) this.#options.forget(session);
-    });
-  }
-
-  /** A client has closed it, or the server by itself. No idle comes of the turn that was running. */
-  unloaded(session: Session): void {
-    if (session.unloaded()) this.#options.onClosed(session);
-    if (session.clientCount === 0) this.#options.forget(session);
   }
 
   /** A call of the gateway's own, whose failure nobody waits for. Returns whether it succeeded. */
@@ -436,22 +327,15 @@ export class SessionCalls {
       if (isSame && method === ABORT && isResult(answer)) session.turn.aborted();
       if (isSame && UNLOADS.has(method) && isResult(answer)) {
         upstream.releaseEvents(session.id);
-        this.unloaded(session);
+        this.#options.unloading.unloaded(session);
       }
       if (!mayRepeat || !isUnloaded(answer) || session.clientCount === 0) return answered(answer);
       // Unless it is being unloaded, as for a drain: then its turn goes on elsewhere.
-      if (isSame && session.isLoaded) this.#missed(session);
+      if (isSame && session.isLoaded) this.#options.unloading.missed(session);
       call.place?.again();
       this.#afterLoad(call, session, answered, (at) => at.#requestLoaded(call, session, answered, false));
     };
     upstream.request(method, params, done, gone);
-  }
-
-  /** A request has met that the server has it in memory no more. */
-  #missed(session: Session): void {
-    const { upstream, onClosed } = this.#options;
-    upstream.releaseEvents(session.id);
-    if (session.missed()) onClosed(session);
   }
 
   /** `then` is told whose server has loaded it: sessions of a tenant with shared storage may have moved meanwhile. */

@@ -12,7 +12,13 @@ import { Delivery, type KeptEvent } from './delivery.ts';
 import { Expected } from '../asking/expected.ts';
 import { InTurn } from '../in-turn.ts';
 import { LoadState } from './load-state.ts';
-import { type Declaration, type RelayLimits, type ServerAnswer, type SessionClient, type Withdrawal } from '../model.ts';
+import {
+  type Declaration,
+  type RelayLimits,
+  type ServerAnswer,
+  type SessionClient,
+  type Withdrawal,
+} from '../model.ts';
 import type { RelayObserver } from '../observer.ts';
 import { Prompts, SETTLES_MS, openPromptOf } from '../turns/prompts.ts';
 import { ReplayRecord } from '../setup/replay.ts';

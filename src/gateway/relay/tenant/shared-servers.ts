@@ -4,7 +4,8 @@ import { fromKey } from '../../../kube/types/types.ts';
 import type { GatewayTenant, PodFates } from '../../model.ts';
 import { decideLeaving } from '../fence/decide-leaving.ts';
 import type { Fence, FencedServer } from '../fence/fence.ts';
-import type { Home, SharedVolume } from '../home/home.ts';
+import type { Home } from '../home/home.ts';
+import type { SharedVolume } from '../home/moves.ts';
 import type { RelayLimits } from '../model.ts';
 import type { Session } from '../session/session.ts';
 
@@ -29,7 +30,7 @@ export interface SharedServersOptions extends SharedTenant {
 }
 
 /** Of one tenant. */
-export class SharedServers implements SharedVolume {
+export class SharedServers implements SharedVolume<Home> {
   readonly fence: Fence;
   readonly #options: SharedServersOptions;
   /** Servers that are away, with the next look at what became of their pods. */
@@ -93,7 +94,7 @@ export class SharedServers implements SharedVolume {
       isThere: home.podUID !== undefined,
       isPodGone: lastPodUID !== undefined && isGone(lastPodUID),
     });
-    if (verdict.reason === 'Drained' || verdict.reason === 'PodGone') home.leaveSessions();
+    if (verdict.reason === 'Drained' || verdict.reason === 'PodGone') home.moves.leaveAll();
   }
 
   #lookLater(home: Home): void {

@@ -1,5 +1,12 @@
 /** What may be known of sessions and servers from outside. */
-import type { DrainProgress, ServerSummary, StatedDrain, SessionState, SessionSummary, TenantRef } from '../../model.ts';
+import type {
+  DrainProgress,
+  ServerSummary,
+  StatedDrain,
+  SessionState,
+  SessionSummary,
+  TenantRef,
+} from '../../model.ts';
 import type { HeldTurn } from '../../../resources/gateway-internal.ts';
 import type { Home } from '../home/home.ts';
 import type { Session } from '../session/session.ts';

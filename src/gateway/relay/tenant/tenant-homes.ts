@@ -6,7 +6,8 @@ import { serverIndex, serverName } from '../../../resources/names.ts';
 import { Members, type Member } from '../../members.ts';
 import type { GatewayTenant, TenantRef } from '../../model.ts';
 import { askServers, type Asked } from '../listing/ask-servers.ts';
-import type { Home, SharedVolume } from '../home/home.ts';
+import type { Home } from '../home/home.ts';
+import type { SharedVolume } from '../home/moves.ts';
 import type { RelayLimits, ServerAnswer, SessionClient } from '../model.ts';
 import type { RelayObserver } from '../observer.ts';
 import type { Owners } from '../listing/owners.ts';
@@ -27,7 +28,7 @@ export interface TenantHomesOptions {
   readonly makeHome: (
     key: string,
     heard: (sessionId: string, isDeletion: boolean) => void,
-    shared: SharedVolume | undefined,
+    shared: SharedVolume<Home> | undefined,
   ) => Home;
   /** Where its servers share a volume; undefined: each has its own. */
   readonly shared?: SharedTenant | undefined;
