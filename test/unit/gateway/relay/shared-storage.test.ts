@@ -329,6 +329,16 @@ describe('a server that is lost', () => {
     expect((await called('session.mode.get', { sessionId: 's' }))?.result).toMatchObject({ at: '10.0.0.2' });
   });
 
+  it('has sessions that their clients can leave, so that nothing of them is asked of who has left', async () => {
+    await called('session.create', { sessionId: 's' });
+    lose();
+    guards.fates.set('pod-of-0', SHUTDOWN);
+    await world.clock.advance(11_000);
+    expect((await called('session.mode.get', { sessionId: 's' }))?.error).toMatchObject({ data: { rule: 'Fenced' } });
+    expect((await called('session.detach', { sessionId: 's' }))?.result).toEqual({ success: true });
+    expect(world.relay.sessions()).toMatchObject([{ id: 's', clients: [] }]);
+  });
+
   it('and comes back has its sessions again', async () => {
     await called('session.create', { sessionId: 's' });
     lose();
