@@ -339,6 +339,24 @@ describe('a server that is lost', () => {
     expect(world.relay.sessions()).toMatchObject([{ id: 's', clients: [] }]);
   });
 
+  it('gets no prompt of a client that has left while it waited', async () => {
+    await called('session.create', { sessionId: 's' });
+    const other = world.client();
+    expect((await called('session.resume', { sessionId: 's' }, other))?.result).toBeDefined();
+    lose();
+    const [sent, mode] = [
+      client.call('session.send', { sessionId: 's', prompt: 'one' }),
+      other.call('session.mode.get', { sessionId: 's' }),
+    ];
+    await world.clock.advance(1000);
+    expect((await called('session.detach', { sessionId: 's' }))?.result).toEqual({ success: true });
+    guards.kill(0, world);
+    await world.clock.advance(1000);
+    expect(client.answer(sent)?.error).toMatchObject({ data: { retryable: false, outcome: 'NotSent' } });
+    expect(other.answer(mode)?.result).toMatchObject({ at: '10.0.0.2' });
+    expect(world.serverAt(1).count('session.send')).toBe(0);
+  });
+
   it('and comes back has its sessions again', async () => {
     await called('session.create', { sessionId: 's' });
     lose();
