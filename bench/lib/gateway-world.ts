@@ -2,8 +2,10 @@
 // kubelet is played, so that the server may be any process of this machine.
 import { randomBytes } from 'node:crypto';
 import { SERVER_PORT } from '../../src/api/names.ts';
+import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import { Pod, Secret } from '../../src/kube/types/builtins.ts';
-import { newKeySecret, PEER_KEYS } from '../../src/resources/key-secret.ts';
+import { publicGrantKeys } from '../../src/resources/grant-keys.ts';
+import { GRANT_KEYS, keysIn, newKeySecret, PEER_KEYS } from '../../src/resources/key-secret.ts';
 import { freePort } from '../../test/support/copilot-server.ts';
 import { GATEWAY_FACTS, GATEWAY_NAMESPACE, gatewayKubeconfig } from '../../test/support/gateway-rights.ts';
 import { ReconcilerWorld } from '../../test/support/reconciler-world.ts';
@@ -36,8 +38,17 @@ export interface GatewayWorld extends AsyncDisposable {
   readonly kubeconfig: string;
   /** The token of clients. */
   readonly token: string;
-  /** Starts a gateway; resolves when it is ready. */
-  startGateway(variant?: Variant): Promise<GatewayProcess>;
+  /** The server as guards and records of sessions name it. */
+  readonly place: {
+    readonly tenant: string;
+    readonly tenantUID: string;
+    readonly server: string;
+    readonly podUID: string;
+  };
+  /** What guards verify grants with, as PEM. */
+  readonly grantKeys: string;
+  /** Starts a gateway, with further flags; resolves when it is ready. */
+  startGateway(variant?: Variant, flags?: readonly string[]): Promise<GatewayProcess>;
   /** Starts a replica of it; resolves when it is ready. It may not know the others yet. */
   startReplica(): Promise<Replica>;
 }
@@ -45,13 +56,16 @@ export interface GatewayWorld extends AsyncDisposable {
 const TENANT = 'acme';
 const LIMITS = ['--max-connections-per-tenant=20000', '--drain-timeout=0s'];
 
-/** `host`: the address of the tenant's server, whose port is that of all servers. */
-export async function openGatewayWorld(host: string): Promise<GatewayWorld> {
+/** `host`: the address of the tenant's server, whose port is that of all servers. `spec`: of the tenant. */
+export async function openGatewayWorld(host: string, spec: CopilotTenantSpecInput = {}): Promise<GatewayWorld> {
   await using stack = new AsyncDisposableStack();
   const api = await startTenantApi();
   stack.defer(() => api.stop());
-  const world = stack.use(await ReconcilerWorld.open(api.kubeconfig, undefined, { gateway: GATEWAY_FACTS }));
-  await world.createTenant(TENANT);
+  const grants = newKeySecret(GRANT_KEYS, GATEWAY_NAMESPACE, randomBytes);
+  const all = keysIn(GRANT_KEYS, grants);
+  const facts = { gateway: GATEWAY_FACTS, grantKeys: { all } };
+  const world = stack.use(await ReconcilerWorld.open(api.kubeconfig, undefined, facts));
+  const { metadata } = await world.createTenant(TENANT, spec);
   await world.settle();
   const pod = await world.startPod(TENANT, 0);
   await world.patch(Pod, pod.metadata.name, { status: { podIP: host, podIPs: [{ ip: host }] } }, 'status');
@@ -62,6 +76,7 @@ export async function openGatewayWorld(host: string): Promise<GatewayWorld> {
   };
   const kubeconfig = await gatewayKubeconfig(api);
   await world.client.create(Secret, newKeySecret(PEER_KEYS, GATEWAY_NAMESPACE, randomBytes));
+  await world.client.create(Secret, grants);
   const server = { host, port: SERVER_PORT, token: await tokenOf(`${TENANT}-token`) };
   const token = await tokenOf(`${TENANT}-binding`);
   const kept = stack.move();
@@ -74,7 +89,8 @@ export async function openGatewayWorld(host: string): Promise<GatewayWorld> {
       ...LIMITS,
       ...flags,
     ];
-    const started = startShipped('gateway', args, health, variant);
+    const env = { POD_NAMESPACE: GATEWAY_NAMESPACE, ...variant?.env };
+    const started = startShipped('gateway', args, health, { ...variant, env });
     await started.ready();
     return { ...started, door: { host: '127.0.0.1', port, token } };
   };
@@ -82,11 +98,17 @@ export async function openGatewayWorld(host: string): Promise<GatewayWorld> {
     server,
     kubeconfig,
     token,
-    startGateway: (variant) => startGateway(variant),
+    place: {
+      tenant: `${world.namespace}/${TENANT}`,
+      tenantUID: metadata.uid ?? '',
+      server: `${world.namespace}/${TENANT}-0`,
+      podUID: pod.metadata.uid ?? '',
+    },
+    grantKeys: publicGrantKeys(all) ?? '',
+    startGateway,
     startReplica: async () => {
       const [peers, metrics] = [await freePort(), await freePort()];
-      const variant = { env: { POD_NAMESPACE: GATEWAY_NAMESPACE } };
-      const started = await startGateway(variant, [`--peer-port=${peers}`, `--metrics-port=${metrics}`]);
+      const started = await startGateway({}, [`--peer-port=${peers}`, `--metrics-port=${metrics}`]);
       return { ...started, gauge: async (name) => (await scrape(metrics)).value(name) };
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

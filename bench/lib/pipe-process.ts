@@ -1,7 +1,7 @@
 // A bare pipe: the least that a Node program between two sockets does.
 import { connect, createServer } from 'node:net';
 
-const [host = '', port = ''] = process.argv.slice(2);
+const [host = '', port = '', at = '127.0.0.1', atPort = '0'] = process.argv.slice(2);
 
 const server = createServer({ noDelay: true }, (client) => {
   const upstream = connect({ host, port: Number(port), noDelay: true });
@@ -10,6 +10,6 @@ const server = createServer({ noDelay: true }, (client) => {
   upstream.on('error', () => client.destroy());
   client.on('close', () => upstream.destroy());
 });
-server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => process.send?.(server.address()));
+server.listen({ host: at, port: Number(atPort), backlog: 4096 }, () => process.send?.(server.address()));
 // So that a benchmark that was killed leaves nothing behind.
 process.on('disconnect', () => process.exit());

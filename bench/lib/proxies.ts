@@ -8,9 +8,17 @@ export interface Proxy extends AsyncDisposable {
   readonly port: number;
 }
 
-/** A bare Node pipe to the server. */
-export async function startPipe(to: { readonly host: string; readonly port: number }): Promise<Proxy> {
-  const child = startChild('pipe-process.ts', [to.host, String(to.port)]);
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A bare Node pipe to the server. `at`: where it listens; default: any port of the loopback. */
+export async function startPipe(to: Address, at: Address = { host: '127.0.0.1', port: 0 }): Promise<Proxy> {
+  const child = startChild(
+    'pipe-process.ts',
+    [to, at].flatMap(({ host, port }) => [host, String(port)]),
+  );
   const { port } = await child.message<AddressInfo>();
   return { pid: child.pid, port, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
 }

@@ -11,6 +11,8 @@ LOGS=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/copilot-operator/logs
 source images/versions.sh
 # shellcheck source=/dev/null
 source test/cluster/lib/step.sh
+# shellcheck source=/dev/null
+source scripts/demo/shared.sh
 
 NAMESPACE=copilot-demo
 SYSTEM_NAMESPACE=copilot-operator-system
@@ -105,14 +107,15 @@ wait_for_request() {
 kill_server() {
   "$KUBECTL" delete pod --namespace "$NAMESPACE" --selector copilot-operator.dev/tenant=acme,app.kubernetes.io/component=server --grace-period=1 --wait=false
 }
-# Runs a command as soon as the model has begun its answer.
+# chat_while COMMAND ARGUMENTS...: runs the command as soon as the model has begun its answer. The arguments are those of the chat.
 chat_while() {
-  local before chat
+  local before chat command=$1
+  shift
   before=$(requests)
-  make --no-print-directory chat "PROMPT=Count to ten" &
+  make --no-print-directory chat "PROMPT=Count to ten" "$@" &
   chat=$!
   wait_for_request "$before"
-  "$@"
+  "$command"
   wait "$chat"
 }
 # Kills the client of a session when the model has begun its answer: with all of its processes, so that nothing of it says goodbye.
@@ -131,6 +134,7 @@ kill_client_of() {
 patch_tenant() {
   "$KUBECTL" patch --namespace "$NAMESPACE" copilottenant acme --type merge --patch "$1"
 }
+change_program() { patch_tenant '{"spec":{"server":{"binary":"runtime"}}}'; }
 wait_until_replaced() {
   "$KUBECTL" rollout status --namespace "$NAMESPACE" deployment/acme-0 --timeout=90s
   wait_until_ready
@@ -243,7 +247,7 @@ make --no-print-directory chat "FOLLOW=$COUNTED"
 say "the program of its server is changed in the middle of an answer, which the old pod finishes:"
 printf '\n> Count to ten\n'
 # What is running is replaced when it has ended: the client sees each piece of its answer once.
-chat_while patch_tenant '{"spec":{"server":{"binary":"runtime"}}}'
+chat_while change_program
 step "wait until the new pod is Ready" wait_until_replaced
 
 say "somebody without the right to connect is refused by the gateway:"
@@ -258,6 +262,8 @@ interrupted_by_bob
 printf '\n> And now? (bob)\n'
 chat_for bob 1 RESUME=pair "PROMPT=And now?"
 step "delete their session" "$KUBECTL" delete copilotsession pair --namespace "$NAMESPACE"
+
+show_shared_storage
 
 say "a session as a resource, and its cleanup:"
 step "apply the CopilotSession review" apply_session

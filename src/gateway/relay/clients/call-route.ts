@@ -114,7 +114,7 @@ export class CallRoute {
   }
 
   #found({ rule, request }: RuledRequest, sessionId: string): void {
-    const refusal = this.#options.homes.refusal(sessionId);
+    const refusal = this.#options.homes.refusal(sessionId, request.method);
     if (refusal === undefined) this.#ends.calls.make(rule, request);
     else this.#ends.replies.pass(request.id, refusal);
   }

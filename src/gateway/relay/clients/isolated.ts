@@ -90,7 +90,7 @@ export class IsolatedCalls<C extends IsolatedCall> {
 
   /** A call about a session of the user. */
   #own(homes: TenantHomes, sessionId: string, call: C): void {
-    const refusal = homes.refusal(sessionId);
+    const refusal = homes.refusal(sessionId, call.method);
     if (refusal === undefined) this.#options.goOn(call);
     else this.#options.pass(call.id, refusal);
   }

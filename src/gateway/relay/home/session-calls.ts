@@ -9,7 +9,7 @@ import type { Failover } from '../failover/failover.ts';
 import { isTaken, questionOf } from '../asking/given-answers.ts';
 import { HeldCalls, type HeldCall } from '../held-calls.ts';
 import { withSettings } from '../injection/injected.ts';
-import { sessionIdOf, type RelayLimits, type ServerAnswer } from '../model.ts';
+import { sessionIdOf, type RelayLimits, type ServerAnswer, type Withdrawal } from '../model.ts';
 import type { RelayObserver } from '../observer.ts';
 import type { Sender } from '../turns/prompts.ts';
 import { turnQueued } from '../turns/turn-end.ts';
@@ -44,6 +44,8 @@ export interface ClientCall {
   readonly gone?: AbortSignal | undefined;
   /** Among those of its client; undefined: it waits for none of them. */
   readonly place?: CallPlace | undefined;
+  /** Whether its client has left the session since, of a prompt; undefined: it was not attached. */
+  readonly hasLeft?: (() => boolean) | undefined;
 }
 
 export interface SessionCallsOptions {
@@ -177,13 +179,15 @@ export class SessionCalls {
     const { bytes = 0, gone, sender } = call;
     // Also if its client leaves meanwhile: nobody hears of the turn, or the session is not its user's any more.
     const isAttached = () => sender !== undefined && session.attached.has(sender.client);
-    const wasAttached = isAttached();
+    // A session that has ended has no clients either.
+    const leaves = () => session.turn.generation === generation && !isAttached();
+    const hasLeft = call.hasLeft ?? (isAttached() ? leaves : undefined);
+    const prompt: ClientCall = { ...call, hasLeft };
     const cut = (): ServerAnswer | undefined => {
-      const why = session.withdrawal(aborts);
+      const why = withdrawal(prompt, session, aborts);
       if (why !== undefined) return { kind: 'Withdrawn', why, sent: false };
-      if (session.turn.generation !== generation)
-        return lost(new UnreachableError('the turn is cut that the prompt waited for'), false);
-      return wasAttached && !isAttached() ? { kind: 'Withdrawn', why: 'Left', sent: false } : undefined;
+      if (session.turn.generation === generation) return undefined;
+      return lost(new UnreachableError('the turn is cut that the prompt waited for'), false);
     };
     const turn: QueuedTurn = {
       session,
@@ -198,13 +202,13 @@ export class SessionCalls {
       go: () => {
         session.calls -= 1;
         const now = elsewhere?.(session);
-        if (now !== undefined && cut() === undefined) return now.prompt(call, session, answered);
+        if (now !== undefined && cut() === undefined) return now.prompt(prompt, session, answered);
         this.#inOrder('Kept', call, answered, () => {
           const answer = cut();
           const other = elsewhere?.(session);
           if (answer !== undefined) answered(answer);
-          else if (other === undefined) this.#prompt(call, session, answered);
-          else other.prompt(call, session, answered);
+          else if (other === undefined) this.#prompt(prompt, session, answered);
+          else other.prompt(prompt, session, answered);
         });
       },
       tell: (position, count) => {
@@ -220,7 +224,10 @@ export class SessionCalls {
     };
     // A session that waits for a place in memory must not have the turn that those which are there wait for.
     if (maxTurns() === undefined || session.load.hasPlace) enter();
-    else this.#afterLoad(call, session, answered, (at) => (at === this ? enter() : at.prompt(call, session, answered)));
+    else
+      this.#afterLoad(prompt, session, answered, (at) =>
+        at === this ? enter() : at.prompt(prompt, session, answered),
+      );
   }
 
   /** What becomes of it when its server is lost, the journal says. */
@@ -296,7 +303,7 @@ export class SessionCalls {
     const { aborts } = session;
     this.#inOrder('Sent', call, answered, () => {
       if (!isLater) return this.#send(call, session, answered, mayRepeat);
-      const why = startsTurn(call.method) ? session.withdrawal(aborts) : undefined;
+      const why = withdrawal(call, session, aborts);
       if (why !== undefined) return answered({ kind: 'Withdrawn', why, sent: false });
       // Much may have happened while it waited.
       const at = this.#options.elsewhere?.(session) ?? this;
@@ -362,7 +369,7 @@ export class SessionCalls {
           if (failure !== undefined) return answered(failure);
           const { aborts } = session;
           const goOn = (): void => {
-            const why = startsTurn(call.method) ? session.withdrawal(aborts) : undefined;
+            const why = withdrawal(call, session, aborts);
             if (why !== undefined) return answered({ kind: 'Withdrawn', why, sent: false });
             const now = elsewhere?.(session);
             if (now !== undefined) return now.#afterMove(call, session, answered, then);
@@ -399,6 +406,12 @@ export class SessionCalls {
     if (session.isLoaded) then(this);
     else this.#afterLoad(call, session, answered, then);
   }
+}
+
+/** Why a prompt is not wanted any more that came when its session had been aborted so often; undefined: it is, or the call is none. */
+function withdrawal({ method, hasLeft }: ClientCall, session: Session, aborts: number): Withdrawal | undefined {
+  if (!startsTurn(method)) return undefined;
+  return session.withdrawal(aborts) ?? (hasLeft?.() === true ? 'Left' : undefined);
 }
 
 function full(): ServerAnswer {

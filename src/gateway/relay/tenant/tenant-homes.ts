@@ -154,10 +154,12 @@ export class TenantHomes {
     return this.#isSingle ? this.first : undefined;
   }
 
-  /** Why the server that has the session is not asked; undefined: it is. */
-  refusal(sessionId: string): ServerAnswer | undefined {
+  /** Why the server that has the session is not asked by this method; undefined: it is, or need not be. */
+  refusal(sessionId: string, method: string): ServerAnswer | undefined {
     const home = this.find(sessionId);
     if (home === undefined) return undefined;
+    // Or what its client had sent would go on when the server can be asked.
+    if (LEAVES.has(method) && home.session(sessionId) !== undefined) return undefined;
     const fenced = isReached(home) ? undefined : this.#shared?.fencedBy(home);
     if (fenced !== undefined) return { kind: 'Fenced', why: fenced };
     const why = this.#removal(home);
@@ -424,6 +426,9 @@ export class TenantHomes {
     }
   }
 }
+
+/** Calls by which a client leaves a session: the gateway does that by itself. */
+const LEAVES = new Set(['session.detach', 'session.destroy']);
 
 const DOES_NOT_WAIT = 'calls about its sessions do not wait (spec.sessions.unavailable is Fail)';
 

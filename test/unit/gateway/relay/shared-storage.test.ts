@@ -329,6 +329,34 @@ describe('a server that is lost', () => {
     expect((await called('session.mode.get', { sessionId: 's' }))?.result).toMatchObject({ at: '10.0.0.2' });
   });
 
+  it('has sessions that their clients can leave, so that nothing of them is asked of who has left', async () => {
+    await called('session.create', { sessionId: 's' });
+    lose();
+    guards.fates.set('pod-of-0', SHUTDOWN);
+    await world.clock.advance(11_000);
+    expect((await called('session.mode.get', { sessionId: 's' }))?.error).toMatchObject({ data: { rule: 'Fenced' } });
+    expect((await called('session.detach', { sessionId: 's' }))?.result).toEqual({ success: true });
+    expect(world.relay.sessions()).toMatchObject([{ id: 's', clients: [] }]);
+  });
+
+  it('gets no prompt of a client that has left while it waited', async () => {
+    await called('session.create', { sessionId: 's' });
+    const other = world.client();
+    expect((await called('session.resume', { sessionId: 's' }, other))?.result).toBeDefined();
+    lose();
+    const [sent, mode] = [
+      client.call('session.send', { sessionId: 's', prompt: 'one' }),
+      other.call('session.mode.get', { sessionId: 's' }),
+    ];
+    await world.clock.advance(1000);
+    expect((await called('session.detach', { sessionId: 's' }))?.result).toEqual({ success: true });
+    guards.kill(0, world);
+    await world.clock.advance(1000);
+    expect(client.answer(sent)?.error).toMatchObject({ data: { retryable: false, outcome: 'NotSent' } });
+    expect(other.answer(mode)?.result).toMatchObject({ at: '10.0.0.2' });
+    expect(world.serverAt(1).count('session.send')).toBe(0);
+  });
+
   it('and comes back has its sessions again', async () => {
     await called('session.create', { sessionId: 's' });
     lose();

@@ -92,6 +92,8 @@ describe('spec.sessions.unavailable', () => {
     expect((await called(client, 'session.send', { sessionId: 'b', prompt: 'x' }))?.error).toEqual(refusal);
     expect((await called(client, 'session.resume', { sessionId: 'b' }))?.error).toEqual(refusal);
     expect((await called(client, 'session.send', { sessionId: 'a', prompt: 'x' }))?.error?.code).not.toBe(-32050);
+    // Who leaves it does not need the server.
+    expect((await called(client, 'session.detach', { sessionId: 'b' }))?.result).toEqual({ success: true });
     // It is back.
     world.fleet.scale(3);
     await world.clock.advance(1000);
