@@ -2,6 +2,7 @@
  * The framing of the CLI server, which is the Language Server Protocol's: `Content-Length: N\r\n\r\n` and N bytes of JSON.
  * docs/protocol.md has what the server really sends.
  */
+import { BLOCK_BYTES, borrowBlock, type Block } from './blocks.ts';
 import { hasAt } from './bytes.ts';
 import { ProtocolError, quote } from './errors.ts';
 
@@ -11,6 +12,11 @@ export interface FrameLimits {
   readonly maxBodyBytes?: number;
   /** All header lines of one frame together, in bytes; default 4096. */
   readonly maxHeaderBytes?: number;
+  /**
+   * Whether a block is borrowed for a body that comes in pieces, if that fits: for streams of many such bodies. An announced length reserves memory
+   * then, so the sender has to be trusted.
+   */
+  readonly borrows?: boolean;
 }
 
 /** Takes a body that is larger than is allowed, or that was abandoned, in parts of which none is kept, so that the frames behind it can still be read. */
@@ -35,6 +41,8 @@ const PLAIN_START = Buffer.from('Content-Length: ');
 const PLAIN_DIGITS = 10;
 const PLAIN_REST = PLAIN_DIGITS + 4;
 const PLAIN_END = 4;
+/** For smaller bodies, in bytes, no block is borrowed. */
+const LEAST_IN_BLOCK = 8 * 1024;
 
 /** One frame as a string, so that header and body are sent in one write (two small writes cost a delayed ACK, 40 ms). */
 export function encodeFrame(body: string): string {
@@ -82,18 +90,21 @@ export interface RunReader {
 
 /**
  * Splits a byte stream into the bodies of its frames, however the stream is chunked. Of an incomplete frame it keeps at most
- * twice the bytes that have arrived: an announced length reserves nothing.
+ * twice the bytes that have arrived, unless it borrows: an announced length reserves nothing.
  */
 export class FrameDecoder {
   readonly #onBody: (body: Buffer) => void;
   #maxBody: number;
   readonly #maxHeader: number;
+  readonly #borrows: boolean;
   #oversize: OversizeReader | undefined;
   #runs: RunReader | undefined;
   /** Bytes of an oversize body that have yet to arrive; undefined: this frame is not one. */
   #oversizeLeft: number | undefined;
   /** Bytes of the incomplete header line or body; `#kept` of them are used. */
   #partial: Buffer = EMPTY;
+  /** What `#partial` is of, if that was borrowed. */
+  #block: Block | undefined;
   #kept = 0;
   /** Header bytes of this frame in the lines already parsed. */
   #headerBytes = 0;
@@ -106,6 +117,7 @@ export class FrameDecoder {
     this.#onBody = onBody;
     this.#maxBody = limits.maxBodyBytes ?? DEFAULT_MAX_BODY;
     this.#maxHeader = limits.maxHeaderBytes ?? DEFAULT_MAX_HEADER;
+    this.#borrows = limits.borrows ?? false;
   }
 
   /** From the next header on, bodies may have `maxBodyBytes`, and larger ones go to `oversize` instead of ending the stream. */
@@ -177,8 +189,11 @@ export class FrameDecoder {
       this.#keep(body, length);
       body = this.#partial.subarray(0, length);
     }
+    const block = this.#block;
     this.#reset();
     this.#onBody(body);
+    // If that has thrown, it is garbage.
+    block?.free();
     return end;
   }
 
@@ -273,7 +288,7 @@ export class FrameDecoder {
   #keep(bytes: Buffer, atMost: number): void {
     const needed = this.#kept + bytes.length;
     if (needed > this.#partial.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(needed * 2, 64), Math.max(atMost, needed)));
+      const grown = this.#grown(needed, atMost);
       this.#partial.copy(grown, 0, 0, this.#kept);
       this.#partial = grown;
     }
@@ -281,8 +296,17 @@ export class FrameDecoder {
     this.#kept = needed;
   }
 
+  #grown(needed: number, atMost: number): Buffer {
+    if (this.#borrows && atMost >= LEAST_IN_BLOCK && atMost <= BLOCK_BYTES) {
+      this.#block = borrowBlock();
+      return this.#block.memory;
+    }
+    return Buffer.allocUnsafeSlow(Math.min(Math.max(needed * 2, 64), Math.max(atMost, needed)));
+  }
+
   #reset(): void {
     this.#partial = EMPTY;
+    this.#block = undefined;
     this.#kept = 0;
     this.#headerBytes = 0;
     this.#contentLength = undefined;
