@@ -1,6 +1,6 @@
 /** Frames one behind the other in one piece of memory, so that they are sent by one write. */
 import { BLOCK_BYTES, borrowBlock, type Block } from './blocks.ts';
-import { headerOf } from './framing.ts';
+import { headerOf } from './frame-header.ts';
 
 const EMPTY = Buffer.alloc(0);
 /** With fewer bytes a batch has memory of its own. */

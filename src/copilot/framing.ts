@@ -3,8 +3,8 @@
  * docs/protocol.md has what the server really sends.
  */
 import { BLOCK_BYTES, borrowBlock, type Block } from './blocks.ts';
-import { hasAt } from './bytes.ts';
 import { ProtocolError, quote } from './errors.ts';
+import { plainHeaderEnd, plainLength } from './frame-header.ts';
 
 /** The most that a decoder keeps in memory for its peer. */
 export interface FrameLimits {
@@ -35,53 +35,8 @@ const CR = 0x0d;
 const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/;
 const HEADER_START = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*(:|\r?$)/;
 const EMPTY = Buffer.alloc(0);
-const ZERO = 0x30;
-const PLAIN_START = Buffer.from('Content-Length: ');
-/** Digits of a length that is read at once, and they with the end of the header behind them. */
-const PLAIN_DIGITS = 10;
-const PLAIN_REST = PLAIN_DIGITS + 4;
-const PLAIN_END = 4;
 /** For smaller bodies, in bytes, no block is borrowed. */
 const LEAST_IN_BLOCK = 8 * 1024;
-
-/** One frame as a string, so that header and body are sent in one write (two small writes cost a delayed ACK, 40 ms). */
-export function encodeFrame(body: string): string {
-  return encodeSizedFrame(body, Buffer.byteLength(body));
-}
-
-/** The same for who knows how many bytes the body has. */
-export function encodeSizedFrame(body: string, bodyBytes: number): string {
-  return `${headerOf(bodyBytes)}${body}`;
-}
-
-/** What precedes a body of so many bytes. */
-export function headerOf(bodyBytes: number): string {
-  return `Content-Length: ${bodyBytes}\r\n\r\n`;
-}
-
-/** Where a header ends that begins at `offset` and is one as programs write it, with a body behind it; undefined: it is none. */
-export function plainHeaderEnd(chunk: Buffer, offset: number): number | undefined {
-  const first = offset + PLAIN_START.length;
-  // Beyond the end of the chunk there is nothing to look at.
-  if (first + PLAIN_REST > chunk.length || chunk[first] === ZERO || !hasAt(chunk, PLAIN_START, offset))
-    return undefined;
-  let at = first;
-  while (at < first + PLAIN_DIGITS && isDigit(chunk[at] as number)) at += 1;
-  const isEnd = chunk[at] === CR && chunk[at + 1] === LF && chunk[at + 2] === CR && chunk[at + 3] === LF;
-  return isEnd && at > first ? at + PLAIN_END : undefined;
-}
-
-/** The length in the header between these places, which {@link plainHeaderEnd} has found. */
-export function plainLength(chunk: Buffer, offset: number, end: number): number {
-  let length = 0;
-  for (let at = offset + PLAIN_START.length; at < end - PLAIN_END; at += 1)
-    length = length * 10 + (chunk[at] as number) - ZERO;
-  return length;
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= ZERO && byte <= ZERO + 9;
-}
 
 /** Takes whole frames at the begin of a frame, before they are split. Returns where they end; `offset`: it takes none. */
 export interface RunReader {
