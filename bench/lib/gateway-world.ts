@@ -39,7 +39,7 @@ export interface GatewayWorld extends AsyncDisposable {
   /** Starts a gateway; resolves when it is ready. */
   startGateway(variant?: Variant): Promise<GatewayProcess>;
   /** Starts a replica of it; resolves when it is ready. It may not know the others yet. */
-  startReplica(): Promise<Replica>;
+  startReplica(variant?: Variant): Promise<Replica>;
 }
 
 const TENANT = 'acme';
@@ -83,10 +83,10 @@ export async function openGatewayWorld(host: string): Promise<GatewayWorld> {
     kubeconfig,
     token,
     startGateway: (variant) => startGateway(variant),
-    startReplica: async () => {
+    startReplica: async (variant = {}) => {
       const [peers, metrics] = [await freePort(), await freePort()];
-      const variant = { env: { POD_NAMESPACE: GATEWAY_NAMESPACE } };
-      const started = await startGateway(variant, [`--peer-port=${peers}`, `--metrics-port=${metrics}`]);
+      const named = { ...variant, env: { ...variant.env, POD_NAMESPACE: GATEWAY_NAMESPACE } };
+      const started = await startGateway(named, [`--peer-port=${peers}`, `--metrics-port=${metrics}`]);
       return { ...started, gauge: async (name) => (await scrape(metrics)).value(name) };
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

@@ -1,5 +1,6 @@
 // What the gateway is compared to: other programs between a client and a server.
 import type { AddressInfo } from 'node:net';
+import type { Keys } from '../../src/kube/types/keys.ts';
 import { startChild } from './child.ts';
 
 export interface Proxy extends AsyncDisposable {
@@ -8,9 +9,15 @@ export interface Proxy extends AsyncDisposable {
   readonly port: number;
 }
 
-/** A bare Node pipe to the server. */
-export async function startPipe(to: { readonly host: string; readonly port: number }): Promise<Proxy> {
-  const child = startChild('pipe-process.ts', [to.host, String(to.port)]);
+/** The key by which two pipes know each other. */
+export const PIPE_KEYS: Keys = { all: [{ id: 'bench', key: Buffer.alloc(32, 'bench') }] };
+
+/** A bare Node pipe to the server. `tls`: the side on which it speaks TLS, as replicas of the gateway do with each other. */
+export async function startPipe(
+  to: { readonly host: string; readonly port: number },
+  tls: 'neither' | 'in' | 'out' = 'neither',
+): Promise<Proxy> {
+  const child = startChild('pipe-process.ts', [to.host, String(to.port), tls]);
   const { port } = await child.message<AddressInfo>();
   return { pid: child.pid, port, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
 }
