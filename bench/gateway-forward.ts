@@ -1,9 +1,9 @@
 // What it costs a client to be connected to another replica of the gateway than the one that serves its tenant. The server has a script.
-import { openGatewayWorld, type GatewayWorld, type Replica } from './lib/gateway-world.ts';
+import { openGatewayWorld, type Door, type GatewayWorld, type Replica } from './lib/gateway-world.ts';
 import { startLoad, type Load } from './lib/load.ts';
 import { until } from './lib/cluster.ts';
 import { cpuSeconds } from './lib/process.ts';
-import { startScriptedServer } from './lib/proxies.ts';
+import { startPipe, startScriptedServer } from './lib/proxies.ts';
 import { recordTurn } from './lib/recorded-turn.ts';
 import { against, atLeast, type BenchResult, type Figure } from './lib/result.ts';
 import { median } from './lib/statistics.ts';
@@ -20,8 +20,10 @@ const STREAMING = 4;
 const STREAM_LIMIT = 0.4;
 const WAYS = ['home', 'holder'] as const;
 
-type Replicas = Readonly<Record<(typeof WAYS)[number], Replica>>;
-type Rounds = Record<(typeof WAYS)[number], { p50: number; streamed: number; cpuMs: number }[]>;
+type ByWay<T> = Readonly<Record<(typeof WAYS)[number], T>>;
+/** What stands between client and server on either way. */
+type Subject = ByWay<{ readonly door: Door; readonly pids: readonly number[] }>;
+type Rounds = ByWay<{ p50: number; streamed: number; cpuMs: number }[]>;
 
 export async function run(): Promise<BenchResult> {
   using recording = await recordTurn();
@@ -31,12 +33,21 @@ export async function run(): Promise<BenchResult> {
   const replicas = await startPair(world, load);
   await using _home = replicas.home;
   await using _holder = replicas.holder;
+  await using pipes = await startPipes(world.server);
+  const both = [replicas.home.pid, replicas.holder.pid];
+  const gateway: Subject = {
+    home: { door: replicas.home.door, pids: both },
+    holder: { door: replicas.holder.door, pids: both },
+  };
   const rounds: Rounds = { home: [], holder: [] };
+  const least: Rounds = { home: [], holder: [] };
   // The first round warms the compilers up and is not counted.
   for (let round = 0; round <= ROUNDS; round += 1) {
     for (const way of WAYS) {
-      const measured = await measure(load, replicas, way);
-      if (round > 0) rounds[way].push(measured);
+      const measured = [await measure(load, gateway[way]), await measure(load, pipes.subject[way])] as const;
+      if (round === 0) continue;
+      rounds[way].push(measured[0]);
+      least[way].push(measured[1]);
     }
   }
   // It is given up only after half a minute without clients.
@@ -45,13 +56,14 @@ export async function run(): Promise<BenchResult> {
     name: 'Gateway: a client at another replica',
     about:
       `Floor: the same client connected to the home, in the same run. The replicas are two processes, joined by TLS with the key of their Secret as they ship. One client asks with ${PAUSE_MS} ms between calls; ${STREAMING} have turns of ` +
-      `${recording.frames} frames. CPU is that of both replicas, while calls are asked. Medians of ${ROUNDS} rounds of ${SECONDS} s, in turn.`,
-    figures: figuresOf(rounds),
+      `${recording.frames} frames. CPU is that of both replicas, while calls are asked. ` +
+      `Pipes: the same without a gateway, by two bare Node pipes with the same TLS between them, and one of them alone. Medians of ${ROUNDS} rounds of ${SECONDS} s, in turn.`,
+    figures: figuresOf(rounds, least),
   };
 }
 
 /** Two replicas that know each other, and which of them has the tenant. */
-async function startPair(world: GatewayWorld, load: Load): Promise<Replicas> {
+async function startPair(world: GatewayWorld, load: Load): Promise<ByWay<Replica>> {
   await using stack = new AsyncDisposableStack();
   const first = stack.use(await world.startReplica());
   const second = stack.use(await world.startReplica());
@@ -70,9 +82,25 @@ async function isHome(replica: Replica): Promise<boolean> {
   return (await replica.gauge('copilot_gateway_homes')) === 1;
 }
 
-async function measure(load: Load, replicas: Replicas, way: keyof Replicas): Promise<Rounds['home'][number]> {
-  const { door } = replicas[way];
-  const cpu = (): number => cpuSeconds(replicas.home.pid) + cpuSeconds(replicas.holder.pid);
+/** The least that two programs of Node can be in the place of two replicas, and one in the place of the home. */
+async function startPipes(server: Door): Promise<AsyncDisposable & { readonly subject: Subject }> {
+  await using stack = new AsyncDisposableStack();
+  const alone = stack.use(await startPipe(server));
+  const home = stack.use(await startPipe(server, { tls: 'in' }));
+  const holder = stack.use(await startPipe({ host: '127.0.0.1', port: home.port }, { tls: 'out' }));
+  const door = (port: number): Door => ({ host: '127.0.0.1', port, token: server.token });
+  const kept = stack.move();
+  return {
+    subject: {
+      home: { door: door(alone.port), pids: [alone.pid] },
+      holder: { door: door(holder.port), pids: [home.pid, holder.pid] },
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+async function measure(load: Load, { door, pids }: Subject['home']): Promise<Rounds['home'][number]> {
+  const cpu = (): number => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
   const before = cpu();
   const asked = await load.run({ ...door, work: 'ask', connections: 1, seconds: SECONDS, pauseMs: PAUSE_MS });
   const used = cpu() - before;
@@ -80,24 +108,41 @@ async function measure(load: Load, replicas: Replicas, way: keyof Replicas): Pro
   return { p50: asked.p50, streamed: turns.bytes / turns.seconds / 1e6, cpuMs: (used / asked.count) * 1000 };
 }
 
-function figuresOf({ home, holder }: Rounds): Figure[] {
-  const both = (of: 'p50' | 'streamed' | 'cpuMs'): [number, number] => [
-    median(holder.map((round) => round[of])),
-    median(home.map((round) => round[of])),
-  ];
-  const [p50, floor] = both('p50');
-  const [cpuMs, cpuFloor] = both('cpuMs');
+/** Medians at the holder and at the home. */
+function medians({ home, holder }: Rounds, of: 'p50' | 'streamed' | 'cpuMs'): [holder: number, home: number] {
+  return [median(holder.map((round) => round[of])), median(home.map((round) => round[of]))];
+}
+
+function figuresOf(rounds: Rounds, least: Rounds): Figure[] {
+  const [p50, floor] = medians(rounds, 'p50');
+  const [cpuMs, cpuFloor] = medians(rounds, 'cpuMs');
+  const [pipes, pipe] = medians(least, 'p50');
+  const [hop, leastHop] = [p50 - floor, pipes - pipe];
+  const [pipesStreamed, pipeStreamed] = medians(least, 'streamed');
   return [
     {
       metric: 'the hop, p50 of a call on top of that at the home',
-      value: (p50 - floor) * 1000,
+      value: hop * 1000,
       floor: floor * 1000,
       unit: 'µs',
       aim: `<= ${HOP_MS * 1000} µs`,
-      met: p50 - floor <= HOP_MS,
+      met: hop <= HOP_MS,
+    },
+    { metric: 'the hop of pipes, the same', value: leastHop * 1000, floor: pipe * 1000, unit: 'µs' },
+    {
+      metric: 'what the gateway adds to the hop of pipes',
+      value: (hop - leastHop) * 1000,
+      unit: 'µs',
     },
     against('a call, p50', p50, floor, 'ms', 2),
     { metric: 'CPU, a call', value: cpuMs * 1000, floor: cpuFloor * 1000, unit: 'µs', ratio: cpuMs / cpuFloor },
-    atLeast('streams, at once', ...both('streamed'), 'MB/s', STREAM_LIMIT),
+    atLeast('streams, at once', ...medians(rounds, 'streamed'), 'MB/s', STREAM_LIMIT),
+    {
+      metric: 'streams of pipes, the same',
+      value: pipesStreamed,
+      floor: pipeStreamed,
+      unit: 'MB/s',
+      ratio: pipesStreamed / pipeStreamed,
+    },
   ];
 }

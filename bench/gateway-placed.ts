@@ -174,7 +174,7 @@ async function startFigures(full: RedisServer): Promise<Figure[]> {
   const place = { server, podUID };
   await using guard = await startGuarded({ tenant, place, keys: world.grantKeys, token: world.server.token });
   // A guard listens at all addresses of a machine, of which others may have servers.
-  await using _at = await startPipe({ host: '127.0.0.1', port: guard.port }, world.server);
+  await using _at = await startPipe({ host: '127.0.0.1', port: guard.port }, { at: world.server });
   await using few = await RedisServer.start();
   const fill = async (redis: RedisServer, from: number, count: number): Promise<Placed> => {
     const store = redisStore(redis);

@@ -50,7 +50,7 @@ export interface GatewayWorld extends AsyncDisposable {
   /** Starts a gateway, with further flags; resolves when it is ready. */
   startGateway(variant?: Variant, flags?: readonly string[]): Promise<GatewayProcess>;
   /** Starts a replica of it; resolves when it is ready. It may not know the others yet. */
-  startReplica(): Promise<Replica>;
+  startReplica(variant?: Variant): Promise<Replica>;
 }
 
 const TENANT = 'acme';
@@ -106,9 +106,9 @@ export async function openGatewayWorld(host: string, spec: CopilotTenantSpecInpu
     },
     grantKeys: publicGrantKeys(all) ?? '',
     startGateway,
-    startReplica: async () => {
+    startReplica: async (variant) => {
       const [peers, metrics] = [await freePort(), await freePort()];
-      const started = await startGateway({}, [`--peer-port=${peers}`, `--metrics-port=${metrics}`]);
+      const started = await startGateway(variant, [`--peer-port=${peers}`, `--metrics-port=${metrics}`]);
       return { ...started, gauge: async (name) => (await scrape(metrics)).value(name) };
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

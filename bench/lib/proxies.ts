@@ -1,5 +1,6 @@
 // What the gateway is compared to: other programs between a client and a server.
 import type { AddressInfo } from 'node:net';
+import type { Keys } from '../../src/kube/types/keys.ts';
 import { startChild } from './child.ts';
 
 export interface Proxy extends AsyncDisposable {
@@ -13,12 +14,23 @@ interface Address {
   readonly port: number;
 }
 
-/** A bare Node pipe to the server. `at`: where it listens; default: any port of the loopback. */
-export async function startPipe(to: Address, at: Address = { host: '127.0.0.1', port: 0 }): Promise<Proxy> {
-  const child = startChild(
-    'pipe-process.ts',
-    [to, at].flatMap(({ host, port }) => [host, String(port)]),
-  );
+export interface PipeOptions {
+  /** Where it listens; default: any port of the loopback. */
+  readonly at?: Address;
+  /** The side on which it speaks TLS, as replicas of the gateway do with each other; default: neither. */
+  readonly tls?: 'in' | 'out';
+}
+
+/** The key by which two pipes know each other. */
+export const PIPE_KEYS: Keys = { all: [{ id: 'bench', key: Buffer.alloc(32, 'bench') }] };
+
+/** A bare Node pipe to the server. */
+export async function startPipe(
+  to: Address,
+  { at = { host: '127.0.0.1', port: 0 }, tls }: PipeOptions = {},
+): Promise<Proxy> {
+  const addresses = [to, at].flatMap(({ host, port }) => [host, String(port)]);
+  const child = startChild('pipe-process.ts', [...addresses, tls ?? 'neither']);
   const { port } = await child.message<AddressInfo>();
   return { pid: child.pid, port, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
 }

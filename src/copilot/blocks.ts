@@ -1,4 +1,4 @@
-/** Memory for what is written, used again and again: V8 collects garbage after every so many bytes that are allocated outside of its heap. */
+/** Memory for what is written, and for what is read in pieces, used again and again: V8 collects garbage after every so many bytes that are allocated outside of its heap. */
 
 /** Bytes of a block. */
 export const BLOCK_BYTES = 64 * 1024;

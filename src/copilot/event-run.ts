@@ -3,7 +3,8 @@
  * each of them costs more than their bytes.
  */
 import { Pattern, viewOf } from './bytes.ts';
-import { plainHeaderEnd, plainLength, type RunReader } from './framing.ts';
+import { plainHeaderEnd, plainLength } from './frame-header.ts';
+import type { RunReader } from './framing.ts';
 import { BEFORE_TYPE, EVENT_START, scanEvent } from './scan.ts';
 
 /** Events of one session whose frames are one behind the other. */

@@ -1,12 +1,12 @@
 /** Frames one behind the other in one piece of memory, so that they are sent by one write. */
 import { BLOCK_BYTES, borrowBlock, type Block } from './blocks.ts';
-import { headerOf } from './framing.ts';
+import { headerOf } from './frame-header.ts';
 
 const EMPTY = Buffer.alloc(0);
 /** With fewer bytes a batch has memory of its own. */
 const LEAST_IN_BLOCK = 16 * 1024;
-/** With fewer bytes a batch does not keep its block when it is taken. */
-const LEAST_TAKEN = 48 * 1024;
+/** With fewer bytes a batch does not keep its block when it is taken: what waits for a reader has at most twice the memory that it needs. */
+const LEAST_TAKEN = 32 * 1024;
 
 /** Frames that are to be written. */
 export interface TakenFrames {

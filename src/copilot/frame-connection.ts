@@ -1,6 +1,7 @@
 /** A connection to a server that carries whole frames, for who looks into few of them. The client of calls is client.ts. */
 import { ProtocolError, TimeoutError, UnreachableError, messageOf, type CopilotError } from './errors.ts';
-import { FrameDecoder, encodeSizedFrame, type OversizeReader, type RunReader } from './framing.ts';
+import { encodeSizedFrame } from './frame-header.ts';
+import { FrameDecoder, type OversizeReader, type RunReader } from './framing.ts';
 import { addressOf, dialTcpGathering, type Dial, type Wire } from './wire.ts';
 
 export interface FrameConnectionOptions {

@@ -2,8 +2,9 @@
  * The framing of the CLI server, which is the Language Server Protocol's: `Content-Length: N\r\n\r\n` and N bytes of JSON.
  * docs/protocol.md has what the server really sends.
  */
-import { hasAt } from './bytes.ts';
+import { BLOCK_BYTES, borrowBlock, type Block } from './blocks.ts';
 import { ProtocolError, quote } from './errors.ts';
+import { plainHeaderEnd, plainLength } from './frame-header.ts';
 
 /** The most that a decoder keeps in memory for its peer. */
 export interface FrameLimits {
@@ -11,6 +12,11 @@ export interface FrameLimits {
   readonly maxBodyBytes?: number;
   /** All header lines of one frame together, in bytes; default 4096. */
   readonly maxHeaderBytes?: number;
+  /**
+   * Whether a block is borrowed for a body that comes in pieces, if that fits: for streams of many such bodies. An announced length reserves memory
+   * then, so the sender has to be trusted.
+   */
+  readonly borrows?: boolean;
 }
 
 /** Takes a body that is larger than is allowed, or that was abandoned, in parts of which none is kept, so that the frames behind it can still be read. */
@@ -29,51 +35,8 @@ const CR = 0x0d;
 const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/;
 const HEADER_START = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*(:|\r?$)/;
 const EMPTY = Buffer.alloc(0);
-const ZERO = 0x30;
-const PLAIN_START = Buffer.from('Content-Length: ');
-/** Digits of a length that is read at once, and they with the end of the header behind them. */
-const PLAIN_DIGITS = 10;
-const PLAIN_REST = PLAIN_DIGITS + 4;
-const PLAIN_END = 4;
-
-/** One frame as a string, so that header and body are sent in one write (two small writes cost a delayed ACK, 40 ms). */
-export function encodeFrame(body: string): string {
-  return encodeSizedFrame(body, Buffer.byteLength(body));
-}
-
-/** The same for who knows how many bytes the body has. */
-export function encodeSizedFrame(body: string, bodyBytes: number): string {
-  return `${headerOf(bodyBytes)}${body}`;
-}
-
-/** What precedes a body of so many bytes. */
-export function headerOf(bodyBytes: number): string {
-  return `Content-Length: ${bodyBytes}\r\n\r\n`;
-}
-
-/** Where a header ends that begins at `offset` and is one as programs write it, with a body behind it; undefined: it is none. */
-export function plainHeaderEnd(chunk: Buffer, offset: number): number | undefined {
-  const first = offset + PLAIN_START.length;
-  // Beyond the end of the chunk there is nothing to look at.
-  if (first + PLAIN_REST > chunk.length || chunk[first] === ZERO || !hasAt(chunk, PLAIN_START, offset))
-    return undefined;
-  let at = first;
-  while (at < first + PLAIN_DIGITS && isDigit(chunk[at] as number)) at += 1;
-  const isEnd = chunk[at] === CR && chunk[at + 1] === LF && chunk[at + 2] === CR && chunk[at + 3] === LF;
-  return isEnd && at > first ? at + PLAIN_END : undefined;
-}
-
-/** The length in the header between these places, which {@link plainHeaderEnd} has found. */
-export function plainLength(chunk: Buffer, offset: number, end: number): number {
-  let length = 0;
-  for (let at = offset + PLAIN_START.length; at < end - PLAIN_END; at += 1)
-    length = length * 10 + (chunk[at] as number) - ZERO;
-  return length;
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= ZERO && byte <= ZERO + 9;
-}
+/** For smaller bodies, in bytes, no block is borrowed. */
+const LEAST_IN_BLOCK = 8 * 1024;
 
 /** Takes whole frames at the begin of a frame, before they are split. Returns where they end; `offset`: it takes none. */
 export interface RunReader {
@@ -82,18 +45,21 @@ export interface RunReader {
 
 /**
  * Splits a byte stream into the bodies of its frames, however the stream is chunked. Of an incomplete frame it keeps at most
- * twice the bytes that have arrived: an announced length reserves nothing.
+ * twice the bytes that have arrived, unless it borrows: an announced length reserves nothing.
  */
 export class FrameDecoder {
   readonly #onBody: (body: Buffer) => void;
   #maxBody: number;
   readonly #maxHeader: number;
+  readonly #borrows: boolean;
   #oversize: OversizeReader | undefined;
   #runs: RunReader | undefined;
   /** Bytes of an oversize body that have yet to arrive; undefined: this frame is not one. */
   #oversizeLeft: number | undefined;
   /** Bytes of the incomplete header line or body; `#kept` of them are used. */
   #partial: Buffer = EMPTY;
+  /** What `#partial` is of, if that was borrowed. */
+  #block: Block | undefined;
   #kept = 0;
   /** Header bytes of this frame in the lines already parsed. */
   #headerBytes = 0;
@@ -106,6 +72,7 @@ export class FrameDecoder {
     this.#onBody = onBody;
     this.#maxBody = limits.maxBodyBytes ?? DEFAULT_MAX_BODY;
     this.#maxHeader = limits.maxHeaderBytes ?? DEFAULT_MAX_HEADER;
+    this.#borrows = limits.borrows ?? false;
   }
 
   /** From the next header on, bodies may have `maxBodyBytes`, and larger ones go to `oversize` instead of ending the stream. */
@@ -177,8 +144,11 @@ export class FrameDecoder {
       this.#keep(body, length);
       body = this.#partial.subarray(0, length);
     }
+    const block = this.#block;
     this.#reset();
     this.#onBody(body);
+    // If that has thrown, it is garbage.
+    block?.free();
     return end;
   }
 
@@ -273,7 +243,7 @@ export class FrameDecoder {
   #keep(bytes: Buffer, atMost: number): void {
     const needed = this.#kept + bytes.length;
     if (needed > this.#partial.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(needed * 2, 64), Math.max(atMost, needed)));
+      const grown = this.#grown(needed, atMost);
       this.#partial.copy(grown, 0, 0, this.#kept);
       this.#partial = grown;
     }
@@ -281,8 +251,17 @@ export class FrameDecoder {
     this.#kept = needed;
   }
 
+  #grown(needed: number, atMost: number): Buffer {
+    if (this.#borrows && atMost >= LEAST_IN_BLOCK && atMost <= BLOCK_BYTES) {
+      this.#block = borrowBlock();
+      return this.#block.memory;
+    }
+    return Buffer.allocUnsafeSlow(Math.min(Math.max(needed * 2, 64), Math.max(atMost, needed)));
+  }
+
   #reset(): void {
     this.#partial = EMPTY;
+    this.#block = undefined;
     this.#kept = 0;
     this.#headerBytes = 0;
     this.#contentLength = undefined;

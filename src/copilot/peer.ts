@@ -9,7 +9,8 @@ import {
   rpcError,
   type CopilotError,
 } from './errors.ts';
-import { FrameDecoder, encodeFrame } from './framing.ts';
+import { encodeFrame } from './frame-header.ts';
+import { FrameDecoder } from './framing.ts';
 import {
   formatAnswer,
   formatError,

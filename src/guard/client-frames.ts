@@ -9,7 +9,7 @@ import {
   isObject,
   type RequestId,
 } from '../copilot/index.ts';
-import { headerOf } from '../copilot/framing.ts';
+import { headerOf } from '../copilot/frame-header.ts';
 import { toError } from '../kube/types/errors.ts';
 import { GRANT_METHOD, GUARD_ERROR, GUARD_RULES } from '../resources/guard-protocol.ts';
 import type { SessionGrant } from '../resources/session-grant.ts';

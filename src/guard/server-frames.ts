@@ -12,7 +12,7 @@ import {
   scanAnswerId,
   type RequestId,
 } from '../copilot/index.ts';
-import { headerOf, plainHeaderEnd, plainLength } from '../copilot/framing.ts';
+import { headerOf, plainHeaderEnd, plainLength } from '../copilot/frame-header.ts';
 import type { Refusal, UnderWay } from './sessions.ts';
 
 /** The largest frame that is kept in one piece; larger ones pass in parts. */

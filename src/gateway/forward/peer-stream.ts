@@ -39,7 +39,11 @@ export class PeerStream<Sent extends HolderMessage | HomeMessage, Received exten
     const { stream, maxFrameBytes } = options;
     this.#options = options;
     this.outgoing = new Outgoing(stream);
-    this.#decoder = new FrameDecoder((body) => this.#onBody(body), { maxBodyBytes: maxFrameBytes + 1 });
+    this.#decoder = new FrameDecoder((body) => this.#onBody(body), {
+      maxBodyBytes: maxFrameBytes + 1,
+      // A run is read in several pieces, and memory of its own for each would have V8 collect garbage all the time.
+      borrows: true,
+    });
     stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     stream.on('drain', () => this.#hasEnded || options.onDrained());
     stream.on('error', (error) => this.#lose(messageOf(error)));

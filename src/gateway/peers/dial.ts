@@ -27,7 +27,8 @@ export async function dial(member: MemberInfo, purpose: Purpose, options: DialOp
   const timer = options.clock.setTimer(DIAL_MS, () => late.abort(new Error(`no answer within ${DIAL_MS} ms`)));
   let socket: TLSSocket | undefined;
   try {
-    socket = await connectByKeys(splitAddress(member.address), options.keys, late.signal);
+    const reading = purpose === 'forward' ? 'Lends' : 'Keeps';
+    socket = await connectByKeys(splitAddress(member.address), options.keys, late.signal, reading);
     using _late = onAbort(late.signal, (reason) => socket?.destroy(toError(reason)));
     await greet(socket, { from: options.self(), to: member.id, purpose });
     return socket;

@@ -22,6 +22,15 @@ const KEEPALIVE_MS = 10_000;
 const NO_TLS: ReadonlySet<unknown> = new Set(['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_WRONG_VERSION_NUMBER']);
 
 /**
+ * What listeners of `data` are given. `Keeps`: memory of its own. `Lends`: bytes that are valid only during the call, for streams of many bytes, after
+ * which V8 would have garbage to collect.
+ */
+export type Reading = 'Keeps' | 'Lends';
+
+/** What was read of any of the streams that lend: it is handed on before anything else is read. */
+const lent = Buffer.allocUnsafeSlow(64 * 1024);
+
+/**
  * Connects with the first key that the other side knows, too: while one is rotated, one of the two may not have read the new one yet. Rejects with
  * what went wrong with the last of them, or the reason of `signal`.
  */
@@ -29,10 +38,11 @@ export async function connectByKeys(
   at: { readonly host: string; readonly port: number },
   keys: Keys,
   signal: AbortSignal,
+  reading: Reading = 'Keeps',
 ): Promise<TLSSocket> {
   let problem = new Error('there is no key yet');
   for (const key of keys.all) {
-    const socket = connectByKey(at, key);
+    const socket = connectByKey(at, key, reading);
     using _aborted = onAbort(signal, (reason) => socket.destroy(toError(reason)));
     try {
       await once(socket, 'secureConnect');
@@ -47,15 +57,28 @@ export async function connectByKeys(
 }
 
 /** Begins to connect with this key. */
-function connectByKey(at: { readonly host: string; readonly port: number }, { id, key }: NamedKey): TLSSocket {
-  const socket = connect({
+function connectByKey(
+  at: { readonly host: string; readonly port: number },
+  { id, key }: NamedKey,
+  reading: Reading,
+): TLSSocket {
+  const socket: TLSSocket = connect({
     ...COMMON,
     ...at,
+    ...(reading === 'Lends' && { onread: { buffer: lent, callback: (bytes: number) => lend(socket, bytes) } }),
     // There are no certificates: the key says who the other side is.
     checkServerIdentity: () => undefined,
     pskCallback: () => ({ psk: key, identity: id }),
   });
   return ready(socket);
+}
+
+/** Hands on what was read, without a copy if somebody takes it now. */
+function lend(socket: TLSSocket, bytes: number): boolean {
+  const read = lent.subarray(0, bytes);
+  if (socket.readableFlowing !== true || socket.readableLength > 0) return socket.push(Buffer.from(read));
+  socket.emit('data', read);
+  return true;
 }
 
 /** A server that takes connections with any of the keys, also while one is rotated. */

@@ -93,7 +93,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   copilot: [
     ['blocks', 'bytes', 'errors', 'session', 'session-id', 'deadline', 'redactor', 'wire'],
-    ['framing', 'message'],
+    ['frame-header', 'message'],
+    ['framing'],
     ['pending-requests', 'frame-batch', 'frame-connection', 'scan'],
     ['peer'],
     ['event-run'],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
+import { BLOCK_BYTES } from '../../../src/copilot/blocks.ts';
 import { FrameDecoder, ProtocolError, encodeFrame, type FrameLimits } from '../../../src/copilot/index.ts';
 import { BAD_HEADERS } from '../../support/bad-headers.ts';
 
@@ -31,6 +32,58 @@ function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
 }
 
 const bodies = fc.array(fc.oneof(fc.json(), fc.string({ unit: 'binary' })), { minLength: 1, maxLength: 5 });
+
+describe('a decoder that borrows memory', () => {
+  /** Bodies around the sizes from which, and up to which, they are borrowed for. */
+  const sizes = fc.array(
+    fc.oneof(fc.nat({ max: 100_000 }), fc.constantFrom(8_191, 8_192, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1)),
+    { minLength: 1, maxLength: 5 },
+  );
+
+  it('gives the same bodies however the stream is split', () => {
+    fc.assert(
+      fc.property(sizes, fc.array(fc.nat(), { maxLength: 30 }), (lengths, places) => {
+        const sent = lengths.map((length, index) => String(index).repeat(length));
+        const chunks = cut(Buffer.from(sent.map(encodeFrame).join('')), places);
+        expect(decode(chunks, { borrows: true })).toEqual(sent);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  /** Pushes a body in two pieces. */
+  const pushIn = (decoder: FrameDecoder, body: string): void =>
+    cut(Buffer.from(encodeFrame(body)), [20_000]).forEach((chunk) => decoder.push(chunk));
+
+  it('uses the memory of one body for the next, but for none while the first is still read', () => {
+    const read: Buffer[] = [];
+    const inner = new FrameDecoder((body) => read.push(body), { borrows: true });
+    const outer = new FrameDecoder(
+      (body) => {
+        read.push(body);
+        if (read.length > 1) return;
+        pushIn(inner, 'b'.repeat(40_000));
+        expect(body.toString()).toBe('a'.repeat(40_000));
+      },
+      { borrows: true },
+    );
+    pushIn(outer, 'a'.repeat(40_000));
+    pushIn(outer, 'c'.repeat(40_000));
+    const memory = new Set(read.map(({ buffer }) => buffer));
+    expect(read).toHaveLength(3);
+    expect(memory.size).toBe(2);
+  });
+
+  it('lends a block to nobody else while a body is incomplete', () => {
+    const decoded: string[] = [];
+    const decoders = ['a', 'b'].map(() => new FrameDecoder((body) => decoded.push(body.toString()), { borrows: true }));
+    const frames = ['a', 'b'].map((letter) => cut(Buffer.from(encodeFrame(letter.repeat(40_000))), [20_000]));
+    for (const piece of [0, 1]) {
+      decoders.forEach((decoder, index) => decoder.push(frames[index]?.[piece] ?? Buffer.alloc(0)));
+    }
+    expect(decoded).toEqual(['a'.repeat(40_000), 'b'.repeat(40_000)]);
+  });
+});
 
 describe('the frame decoder', () => {
   it('gives back the bodies that were encoded', () => {
