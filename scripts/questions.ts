@@ -47,7 +47,7 @@ with another one fails a test until somebody has decided about it.
 - **A turn that is aborted takes its questions with it**: what nobody was asked is answered at once, the rest when the turn has ended.
 - A call of a client's tool or command is offered to one client: the last that declared it, and the one before it when that one is gone.
 - **What a call of a client waits for, a command or \`session.ui.elicitation\`, is for those who are there**: a server takes no client that attaches until it is answered. So it is denied as soon as no client is attached
-  that answers it, and clients that attach wait for its end ([why](adr/0053-what-servers-ask.md)).
+  that answers it, and clients that attach wait for its end; and a call that comes while the server takes one waits for that ([why](adr/0053-what-servers-ask.md)).
 
 ## How long a question is open
 

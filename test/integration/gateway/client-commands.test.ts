@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { RelayBench, clientTool } from '../../support/relay-bench.ts';
 import { withClient } from '../../support/chat.ts';
 import { waitFor } from '../../support/wait.ts';
+import { setTimeout } from 'node:timers/promises';
 
 type Handler = NonNullable<SessionConfig['commands']>[number]['handler'];
 
@@ -189,6 +190,24 @@ describe.each(['cli', 'runtime'] as const)('a command of a client (%s)', (binary
     },
     60_000,
   );
+
+  it('runs at whatever moment, while others attach and leave', async () => {
+    await bench.client(async (one) => {
+      const first = await one.createSession(bench.config(mine(() => undefined)));
+      await bench.client(async (other) => {
+        // Of these moments some are while the server is told of it.
+        for (const afterMs of [0, 1, 2, 3, 4, 6, 8, 12, 16, 24]) {
+          const joining = join(other, first, () => undefined);
+          await setTimeout(afterMs);
+          expect(await run(first)).toEqual({});
+          const leaving = (await joining).disconnect();
+          await setTimeout(afterMs);
+          expect(await run(first)).toEqual({});
+          await leaving;
+        }
+      });
+    });
+  }, 60_000);
 
   it('whose server is lost in the middle may have run; the next one runs', async () => {
     let calls = 0;

@@ -43,16 +43,26 @@ it.each(['tool.execution_start', 'subagent.completed'])('lets %s come in another
   ]);
 });
 
+const [end, abort] = [
+  { id: 'e', type: 'assistant.turn_end' },
+  { id: 'a', type: 'abort' },
+];
+
 it('lets what happens at once come in the order in which it happened, and not otherwise', () => {
-  const [end, abort] = [
-    { id: 'e', type: 'assistant.turn_end' },
-    { id: 'a', type: 'abort' },
-  ];
-  const found = (endAt: string, abortAt: string) => {
-    const written = [...journal, { ...abort, at: abortAt }, { ...end, at: endAt }];
-    return problemsOf(written, { ...seen, events: [...journal, end, abort] });
+  const found = (abortAt: string, endAt: string) => {
+    const written = [...journal, { ...end, at: endAt }, { ...abort, at: abortAt }];
+    return problemsOf(written, { ...seen, events: [...journal, abort, end] });
   };
   expect(found('2026-01-01T00:00:00.001Z', '2026-01-01T00:00:00.002Z')).toEqual([]);
   expect(found('2026-01-01T00:00:00.001Z', '2026-01-01T00:00:00.001Z')).toEqual([]);
   expect(found('2026-01-01T00:00:00.002Z', '2026-01-01T00:00:00.001Z')).toHaveLength(1);
+});
+
+it('lets the end of a turn come before the abort that was written right before it, and no other one', () => {
+  const between = { id: 'b', type: 'assistant.message' };
+  const told = { ...seen, events: [...journal, end, abort] };
+  expect(problemsOf([...journal, abort, end], told)).toEqual([]);
+  const problem = 'events came in another order than that of the journal: assistant.turn_end e before abort a';
+  const other = { ...seen, events: [...journal, end, abort, between] };
+  expect(problemsOf([...journal, abort, between, end], other)).toEqual([problem]);
 });

@@ -269,13 +269,18 @@ async function attachOnServer(
         resolve('Refused');
       });
   };
-  const send = (sent: string, done: (answer: ServerAnswer) => void) =>
+  const send = (sent: string, done: (answer: ServerAnswer) => void) => {
+    const resumed = session.asking.resuming();
     home.upstream.requestWithin(
       home.limits.attachTimeoutMs,
       sent,
       withSettings(withModel(sent, { ...told, ...own, sessionId }, login), settings, wasLoaded),
-      done,
+      (answer) => {
+        resumed();
+        done(answer);
+      },
     );
+  };
   if (session.asking.isOpen) return 'Again';
   send(method, (answer) => {
     // The list had it, but it cannot be loaded: a session without a turn is a mere directory.

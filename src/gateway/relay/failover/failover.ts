@@ -121,6 +121,8 @@ export class Failover {
     try {
       return await session.exclusively(async () => {
         if (session.load.loads !== loads || !session.isLoaded || !session.turn.isTaken) return false;
+        // The load would wait for such a call, and that for the load.
+        if (session.asking.isOpen) return false;
         log.info({ server: key, session: session.id }, 'a turn is recovered once more that the server has dropped');
         session.lost();
         await this.load(session);

@@ -273,7 +273,9 @@ export class SessionCalls {
       const kept = forced && forcedParams(session.attached.declarations, forced.declared, forced.defaults);
       const sessionId = session.id;
       const told = withSettings({ ...params(), ...kept, sessionId }, settings(session), true);
+      const resumed = session.asking.resuming();
       const isTaken = await this.own('session.resume', { ...told, disableResume: true });
+      resumed();
       if (forced) await this.own('session.options.update', { sessionId, ...forced.options });
       if (isTaken) taken?.();
       return true;
@@ -299,6 +301,7 @@ export class SessionCalls {
       this.#send(call, session, answered, mayRepeat);
       return call.place?.leave();
     }
+    if (session.asking.mustWait(call.method)) return this.#afterResume(call, session, answered, mayRepeat);
     let isLater = false;
     const { aborts } = session;
     this.#inOrder('Sent', call, answered, () => {
@@ -311,6 +314,18 @@ export class SessionCalls {
       at.#afterMove(call, session, answered, (now) => now.#requestLoaded(call, session, answered, mayRepeat));
     });
     isLater = true;
+  }
+
+  /** A call that must not come beside a `session.resume` goes on when that is answered. */
+  #afterResume(call: ClientCall, session: Session, answered: Answered, mayRepeat: boolean): void {
+    const { bytes = 0, gone } = call;
+    const waiting: HeldCall = { bytes, gone, forget: () => answered(clientGone()) };
+    if (!this.#waiting.hold(waiting)) return answered(full());
+    void session.asking.resumed().then(() => {
+      if (!this.#waiting.take(waiting)) return;
+      const at = this.#options.elsewhere?.(session) ?? this;
+      at.#afterMove(call, session, answered, (now) => now.#requestLoaded(call, session, answered, mayRepeat));
+    });
   }
 
   /** Until it is answered, the session is in use. */

@@ -24,7 +24,9 @@ export class Unloading {
   /** Has the server unload a session that does nothing, of which its clients hear nothing: their next call loads it as a whole. */
   async reload(session: Session): Promise<void> {
     await session.exclusively(async () => {
-      if ((await this.activity(session)) === 'Idle' && !session.turn.isBusy) await this.#closeQuietly(session);
+      const isIdle = (await this.activity(session)) === 'Idle';
+      // Of a command of a client, or an elicitation, servers do not say that it is work.
+      if (isIdle && !session.turn.isBusy && !session.asking.isOpen) await this.#closeQuietly(session);
     });
   }
 

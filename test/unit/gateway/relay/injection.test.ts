@@ -279,6 +279,17 @@ describe('a session whose tenant goes from a provider to a GitHub token, which a
     expect(world.server.count('sessions.close')).toBe(1);
   });
 
+  it('keeps what it has while a command of a client runs, of which servers do not say that it is work', async () => {
+    const world = new KeyWorld();
+    const client = await world.attached('s');
+    client.call('session.commands.execute', { sessionId: 's', commandName: 'mine', args: '' });
+    await world.goesToGitHub();
+    expect(world.server.count('sessions.close')).toBe(0);
+    await world.answerLast('session.commands.execute');
+    await world.clock.advance(READ_MS);
+    expect(world.server.count('sessions.close')).toBe(1);
+  });
+
   it('is closed at the next look if the server refuses that', async () => {
     const world = new KeyWorld();
     const client = await world.attached('s');

@@ -71,6 +71,16 @@ describe('a turn that a server goes on with', () => {
     expect(loads()).toBe(2);
   });
 
+  it('and then drops is not loaded again while a command of a client runs, behind which a resume would wait', async () => {
+    says(false);
+    client.call('session.commands.execute', { sessionId: 's', commandName: 'mine', args: '' });
+    await world.clock.advance(FOUND_MS * 2);
+    expect(loads()).toBe(1);
+    world.server.answer(world.server.last('session.commands.execute').id, {});
+    await world.clock.advance(FOUND_MS);
+    expect(loads()).toBe(2);
+  });
+
   it('and then drops is begun again, if the journal has no answer', async () => {
     says(false);
     await world.clock.advance(FOUND_MS);
