@@ -8,7 +8,6 @@ const BUDGETS: readonly Budget[] = [
   { ...NOTHING, losses: 1, retries: 2 },
   { ...NOTHING, deaths: 1 },
   { ...NOTHING, restarts: 1 },
-  { ...NOTHING, cuts: 1 },
   { ...NOTHING, cuts: 1, erasures: 1 },
 ];
 const TWO_MOVES: Budget = { ...NOTHING, writes: 2 };

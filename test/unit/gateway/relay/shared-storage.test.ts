@@ -234,6 +234,29 @@ describe('a session', () => {
     expect([client.answer(id)?.result, epochs()]).toEqual([{ success: true }, ['pod-of-0 load 2']]);
   });
 
+  it('that nobody uses is closed for good, unless the server still works on it', async () => {
+    await called('session.create', { sessionId: 's' });
+    world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: true });
+    client.leave();
+    await world.clock.advance(120_000);
+    expect([epochs(), world.serverAt(0).count('session.detach')]).toEqual([['pod-of-0 load 1'], 1]);
+    expect(world.relay.sessions()).toEqual([]);
+  });
+
+  it('that its server has unloaded by itself is closed for good when nobody is there', async () => {
+    await called('session.create', { sessionId: 's' });
+    client.leave();
+    world.serverAt(0).event('s', 'session.shutdown');
+    await settle();
+    expect(epochs()).toEqual(['pod-of-0 load 1', 'pod-of-0 close 2']);
+    expect(world.relay.sessions()).toEqual([]);
+    // The next one asks for a new epoch at once.
+    const other = world.client();
+    guards.disk?.add('', 's');
+    expect((await called('session.resume', { sessionId: 's' }, other))?.result).toBeDefined();
+    expect(epochs().at(-1)).toMatch(/^pod-of-. load 3$/);
+  });
+
   it('is listed by one server, which has all of them', async () => {
     for (const sessionId of ['s', 't']) await called('session.create', { sessionId });
     const { result } = (await called('session.list')) ?? {};
