@@ -55,7 +55,7 @@ export class Settling {
   /** One after the other: while the store is away the first one says so. */
   async #again(): Promise<void> {
     this.#timer = undefined;
-    for (const [sessionId, record] of [...this.#open]) {
+    for (const [sessionId, record] of this.#open) {
       if (this.#options.isLast(sessionId, record)) await this.settle(sessionId, record);
       else this.#open.delete(sessionId);
       if (this.#timer !== undefined) return;
