@@ -222,6 +222,7 @@ export class Home {
       onClosed,
       forget,
       onFailure,
+      release: options.shared && ((session) => this.#release(session)),
       elsewhere:
         options.shared &&
         ((session) => {
@@ -268,7 +269,7 @@ export class Home {
       } catch (error) {
         // It is loaded when that is possible. Here it must not stay.
         this.calls.failed('sessions.close', error);
-        return this.calls.own('sessions.close', { sessionId: session.id });
+        return (await fence.release(session.id, this)) || this.calls.own('sessions.close', { sessionId: session.id });
       }
     });
     this.#give(session, other);
@@ -327,6 +328,10 @@ export class Home {
 
   async #admit(sessionId: string): Promise<void> {
     await this.fence?.admit(sessionId, this);
+  }
+
+  async #release({ id }: Session): Promise<boolean> {
+    return (await this.fence?.release(id, this)) === true;
   }
 
   get limits(): RelayLimits {

@@ -77,6 +77,7 @@ export class SharedServers implements SharedVolume {
 
   close(): void {
     this.#isClosed = true;
+    this.fence.close();
     for (const look of this.#looks.values()) look.cancel();
     this.#looks.clear();
   }
