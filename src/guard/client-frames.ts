@@ -11,12 +11,13 @@ import {
 } from '../copilot/index.ts';
 import { headerOf } from '../copilot/frame-header.ts';
 import { toError } from '../kube/types/errors.ts';
-import { GRANT_METHOD, GUARD_ERROR, GUARD_RULES } from '../resources/guard-protocol.ts';
+import { EPOCHS_METHOD, GRANT_METHOD, GUARD_ERROR, GUARD_RULES } from '../resources/guard-protocol.ts';
 import type { SessionGrant } from '../resources/session-grant.ts';
 import type { CallKind } from './fence.ts';
 import { scanCall, type ScannedFrame } from './scan-call.ts';
 import { BULK_DELETE, classify, isWriteCheck } from './methods.ts';
-import type { Caller, Refusal, Sessions, UnderWay } from './sessions.ts';
+import type { Refusal } from './refusals.ts';
+import type { Caller, Sessions, UnderWay } from './sessions.ts';
 
 /** The largest frame: of servers, the gateway takes none that is larger either. */
 const MOST_FRAME_BYTES = 64 * 1024 * 1024;
@@ -29,7 +30,7 @@ type ScannedCall = Extract<ScannedFrame, { kind: 'call' }>;
 /** What a connection does for its client's frames. */
 export interface ClientFramesOptions {
   readonly caller: Caller;
-  readonly sessions: Pick<Sessions, 'grant' | 'call'>;
+  readonly sessions: Pick<Sessions, 'grant' | 'call' | 'epochs'>;
   /** @throws InvalidGrantError */
   readonly readGrant: (text: unknown) => SessionGrant;
   /** Sends bytes to the server. */
@@ -41,6 +42,8 @@ export interface ClientFramesOptions {
   /** One more, or with -1 one less, is to be passed on later. */
   readonly kept: (change: 1 | -1) => void;
   readonly refused: (method: string, refusal: Refusal) => void;
+  /** The client has a grant that somebody with a key has signed. */
+  readonly signed: () => void;
 }
 
 /** One connection's. */
@@ -67,6 +70,11 @@ export class ClientFrames {
     }
   }
 
+  /** Of a frame that has not arrived in full. */
+  get partialBytes(): number {
+    return this.#decoder.reservedBytes;
+  }
+
   #onBody(body: Buffer): void {
     const frame = scanCall(body);
     if (frame.kind === 'answer') return this.#pass(body);
@@ -79,7 +87,7 @@ export class ClientFrames {
 
   #onCall(call: ScannedCall, body: Buffer): void {
     const { method, sessionId } = call;
-    if (method === GRANT_METHOD) return this.#onGrant(call, body);
+    if (method === GRANT_METHOD || method === EPOCHS_METHOD) return this.#onGrant(call, body);
     const kind = classify(method, sessionId);
     if (kind === 'Pass' || kind === 'Read') return this.#pass(body);
     if (method === BULK_DELETE && call.id !== undefined && isWriteCheck(paramsIn(body)['sessionIds']))
@@ -123,7 +131,7 @@ export class ClientFrames {
   }
 
   #onGrant(call: ScannedCall, body: Buffer): void {
-    const { caller, sessions, readGrant, kept, answer } = this.#options;
+    const { readGrant, signed, kept, answer } = this.#options;
     let grant: SessionGrant;
     try {
       grant = readGrant(paramsIn(body)['grant']);
@@ -131,12 +139,20 @@ export class ClientFrames {
       const { message } = toError(error);
       return this.#refuse(call, { rule: 'BadGrant', message: `the grant is refused: ${message}` });
     }
+    signed();
     kept(1);
-    void sessions.grant(caller, grant).then((refusal) => {
+    void this.#asked(call.method, grant).then((result) => {
       kept(-1);
-      if (refusal !== undefined) this.#refuse(call, refusal);
-      else if (call.id !== undefined) answer(formatAnswer(call.id, { epoch: grant.epoch }));
+      if ('rule' in result) this.#refuse(call, result);
+      else if (call.id !== undefined) answer(formatAnswer(call.id, result));
     });
+  }
+
+  async #asked(method: string, grant: SessionGrant): Promise<Refusal | object> {
+    const { caller, sessions } = this.#options;
+    if (method === GRANT_METHOD) return (await sessions.grant(caller, grant)) ?? { epoch: grant.epoch };
+    const stamps = await sessions.epochs(grant);
+    return 'rule' in stamps ? stamps : { stamps: stamps.map(({ holder, ...stamp }) => ({ ...holder, ...stamp })) };
   }
 
   #refuse({ id, method }: ScannedCall, refusal: Refusal): void {

@@ -1,10 +1,11 @@
 /** The guard: accepts connections, and makes one to the server for each. */
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { listen, type Address } from '../kube/runtime/listen.ts';
 import type { SessionGrant } from '../resources/session-grant.ts';
 import { socketLine } from './line.ts';
 import { Pair, type PairObserver } from './pair.ts';
+import { PartialFrames } from './partial-frames.ts';
 import type { Sessions } from './sessions.ts';
 
 export interface GuardOptions {
@@ -17,10 +18,14 @@ export interface GuardOptions {
   /** A connection to the server has failed. */
   readonly unreachable: () => void;
   readonly log: Logger;
+  /** Connections at once; default {@link MOST_CONNECTIONS}. */
+  readonly mostConnections?: number;
 }
 
 /** Connections at once: the gateway has one, the operator one, and each Job one. */
 const MOST_CONNECTIONS = 1_000;
+/** Bytes of frames that have not arrived in full, of all connections: one of the largest, and some more. */
+const MOST_PARTIAL_BYTES = 80 * 1024 * 1024;
 /** As between gateway and servers. */
 const KEEPALIVE_MS = 60_000;
 const SOCKET = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS } as const;
@@ -28,22 +33,13 @@ const SOCKET = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveI
 export class Guard {
   readonly #options: GuardOptions;
   readonly #server: Server;
+  /** The one first that has said nothing for the longest time. */
   readonly #pairs = new Set<Pair>();
+  readonly #partial = new PartialFrames(MOST_PARTIAL_BYTES);
 
   constructor(options: GuardOptions) {
     this.#options = options;
-    const { server, sessions, readGrant } = options;
-    this.#server = createServer(SOCKET, (socket) => {
-      const pair: Pair = new Pair({
-        client: (events) => socketLine(socket, events),
-        dial: (events) => socketLine(connect({ ...SOCKET, ...server }), events),
-        sessions,
-        readGrant,
-        observer: this.#observer(() => this.#pairs.delete(pair)),
-      });
-      this.#pairs.add(pair);
-    });
-    this.#server.maxConnections = MOST_CONNECTIONS;
+    this.#server = createServer(SOCKET, (socket) => this.#accept(socket));
   }
 
   /** Connections of clients, and those whose last call the server has yet to answer. */
@@ -67,13 +63,48 @@ export class Guard {
     return promise;
   }
 
-  #observer(ended: () => void): PairObserver {
+  #accept(socket: Socket): void {
+    const { server, sessions, readGrant } = this.#options;
+    if (!this.#makeRoom()) return void socket.destroy();
+    const pair: Pair = new Pair({
+      client: (events) => socketLine(socket, events),
+      dial: (events) => socketLine(connect({ ...SOCKET, ...server }), events),
+      sessions,
+      readGrant,
+      observer: this.#observer(() => pair),
+    });
+    this.#pairs.add(pair);
+  }
+
+  /** Whoever reaches the port can open connections: they keep nobody out who has a key of grants, or has just come. */
+  #makeRoom(): boolean {
+    const { mostConnections = MOST_CONNECTIONS } = this.#options;
+    if (this.#pairs.size < mostConnections) return true;
+    for (const pair of this.#pairs) {
+      if (pair.isGranted) continue;
+      this.#pairs.delete(pair);
+      pair.drop(`there are more than ${mostConnections} connections, and this one was silent for the longest time`);
+      return true;
+    }
+    return false;
+  }
+
+  /** The pair is not there yet when it is made. */
+  #observer(pairOf: () => Pair): PairObserver {
     const { log, unreachable } = this.#options;
     return {
       unreachable,
+      heard: (partialBytes) => {
+        const pair = pairOf();
+        this.#partial.hold(pair, partialBytes);
+        if (this.#pairs.delete(pair)) this.#pairs.add(pair);
+      },
       refused: (method, { rule, message }) => log.info({ method, rule }, `refused a call: ${message}`),
       broken: (side, message) => log.warn({ side }, `closed a connection: ${message}`),
-      ended,
+      ended: () => {
+        this.#partial.hold(pairOf(), 0);
+        this.#pairs.delete(pairOf());
+      },
     };
   }
 }

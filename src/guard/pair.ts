@@ -5,14 +5,15 @@ import { ClientFrames, refusalBody } from './client-frames.ts';
 import type { HeldGrant } from './fence.ts';
 import type { Line, LineEvents } from './line.ts';
 import { ServerFrames } from './server-frames.ts';
-import type { Caller, Refusal, Sessions } from './sessions.ts';
+import type { Refusal } from './refusals.ts';
+import type { Caller, Sessions } from './sessions.ts';
 
 export interface PairOptions {
   /** The client's connection, which is established. */
   readonly client: (events: LineEvents) => Line;
   /** Begins to connect to the server. */
   readonly dial: (events: LineEvents) => Line;
-  readonly sessions: Pick<Sessions, 'grant' | 'call'>;
+  readonly sessions: Pick<Sessions, 'grant' | 'call' | 'epochs'>;
   /** @throws InvalidGrantError */
   readonly readGrant: (text: unknown) => SessionGrant;
   readonly observer: PairObserver;
@@ -25,6 +26,8 @@ export interface PairObserver {
   refused(method: string, refusal: Refusal): void;
   /** Somebody does not speak the protocol: the connection is closed. */
   broken(side: 'client' | 'server', message: string): void;
+  /** The client has sent something, and so many bytes of a frame that has not arrived in full are kept now. */
+  heard(partialBytes: number): void;
   /** Both connections are closed. */
   ended(): void;
 }
@@ -40,6 +43,12 @@ export class Pair implements Caller {
   /** Calls of the client that are yet to be passed on. */
   #kept = 0;
   #isConnected = false;
+  /** A side has yet to read what was sent to it. */
+  #isServerSlow = false;
+  #isClientSlow = false;
+  /** The client has yet to read what the guard itself has answered. */
+  #isUnread = false;
+  #isGranted = false;
   #clientState: 'Open' | 'Ended' | 'Closed' = 'Open';
   #serverState: 'Open' | 'Ended' | 'Closed' = 'Open';
 
@@ -50,23 +59,29 @@ export class Pair implements Caller {
       sessions,
       readGrant,
       write: (bytes) => this.#toServer(bytes),
-      answer: (body) => this.#fromServer.insert(body),
+      answer: (body) => this.#answer(body),
       await: (id, underWay) => this.#await(id, underWay),
       kept: (change) => {
         this.#kept += change;
         this.#settle();
       },
       refused: (method, refusal) => observer.refused(method, refusal),
+      signed: () => (this.#isGranted = true),
     });
     this.#fromServer = new ServerFrames({
       write: (bytes) => this.#toClient(bytes),
-      refuse: (id, refusal) => this.#fromServer.insert(refusalBody(id, refusal)),
+      refuse: (id, refusal) => this.#answer(refusalBody(id, refusal)),
       answered: () => this.#settle(),
+      released: () => this.#listen(),
     });
     this.#client = client({
       connected: () => undefined,
-      data: (chunk) => this.#push('client', () => this.#fromClient.push(chunk)),
-      drained: () => this.#server.resume(),
+      data: (chunk) => this.#hear(chunk),
+      drained: () => {
+        this.#isClientSlow = false;
+        this.#server.resume();
+        this.#listen();
+      },
       ended: () => this.#clientLeft('Ended'),
       closed: () => this.#clientLeft('Closed'),
     });
@@ -75,10 +90,13 @@ export class Pair implements Caller {
     this.#server = dial({
       connected: () => {
         this.#isConnected = true;
-        this.#client.resume();
+        this.#listen();
       },
       data: (chunk) => this.#push('server', () => this.#fromServer.push(chunk)),
-      drained: () => this.#client.resume(),
+      drained: () => {
+        this.#isServerSlow = false;
+        this.#listen();
+      },
       ended: () => this.#serverLeft('Ended'),
       closed: () => this.#serverLeft('Closed'),
     });
@@ -86,6 +104,17 @@ export class Pair implements Caller {
 
   get isGone(): boolean {
     return this.#clientState === 'Closed' || this.#serverState !== 'Open';
+  }
+
+  /** Whether its client has had a grant, be it one that is late: loads and closes may be under way there, and on no other connection. */
+  get isGranted(): boolean {
+    return this.#isGranted;
+  }
+
+  /** Closes it, because others need what it takes. */
+  drop(why: string): void {
+    this.#observer.broken('client', why);
+    this.destroy();
   }
 
   /** Closes both connections at once. */
@@ -111,12 +140,36 @@ export class Pair implements Caller {
     return this.#fromServer.await(id, underWay);
   }
 
-  #toServer(bytes: Buffer): void {
-    if (this.#serverState === 'Open' && !this.#server.write(bytes)) this.#client.pause();
+  #hear(chunk: Buffer): void {
+    this.#push('client', () => this.#fromClient.push(chunk));
+    if (this.#clientState !== 'Closed') this.#observer.heard(this.#fromClient.partialBytes);
   }
 
-  #toClient(bytes: Buffer): void {
-    if (this.#clientState !== 'Closed' && !this.#client.write(bytes)) this.#server.pause();
+  /** Who does not read what is answered here is not listened to, or answers would pile up. What the server answers, that has to wait with. */
+  #answer(body: string): void {
+    if (this.#fromServer.insert(body)) return;
+    this.#isUnread = true;
+    this.#client.pause();
+  }
+
+  /** Listens to the client again, if nothing is in the way. */
+  #listen(): void {
+    if (this.#isUnread && !this.#isClientSlow && !this.#fromServer.isHolding) this.#isUnread = false;
+    if (this.#isConnected && !this.#isServerSlow && !this.#isUnread) this.#client.resume();
+  }
+
+  #toServer(bytes: Buffer): void {
+    if (this.#serverState !== 'Open' || this.#server.write(bytes)) return;
+    this.#isServerSlow = true;
+    this.#client.pause();
+  }
+
+  #toClient(bytes: Buffer): boolean {
+    if (this.#clientState === 'Closed') return true;
+    if (this.#client.write(bytes)) return !this.#isClientSlow;
+    this.#isClientSlow = true;
+    this.#server.pause();
+    return false;
   }
 
   #clientLeft(state: 'Ended' | 'Closed'): void {

@@ -13,7 +13,8 @@ import {
   type RequestId,
 } from '../copilot/index.ts';
 import { headerOf, plainHeaderEnd, plainLength } from '../copilot/frame-header.ts';
-import type { Refusal, UnderWay } from './sessions.ts';
+import type { Refusal } from './refusals.ts';
+import type { UnderWay } from './sessions.ts';
 
 /** The largest frame that is kept in one piece; larger ones pass in parts. */
 const MOST_KEPT_BYTES = 64 * 1024;
@@ -31,12 +32,14 @@ interface Answer {
 }
 
 export interface ServerFramesOptions {
-  /** Sends bytes to the client. */
-  readonly write: (bytes: Buffer) => void;
+  /** Sends bytes to the client; false: it has yet to read what was sent before. */
+  readonly write: (bytes: Buffer) => boolean;
   /** What is sent to the client instead of the server's answer. */
   readonly refuse: (id: RequestId, refusal: Refusal) => void;
   /** An answer that was waited for is there. */
   readonly answered: () => void;
+  /** What was held until the end of a large frame is sent. */
+  readonly released: () => void;
 }
 
 /** One connection's. */
@@ -83,11 +86,17 @@ export class ServerFrames {
     return this.#awaited.has(id);
   }
 
-  /** Sends a frame of the guard's own. */
-  insert(body: string): void {
+  /** Sends a frame of the guard's own. Returns whether it is on its way, and does not wait for what is before it. */
+  insert(body: string): boolean {
     const frame = Buffer.from(encodeFrame(body));
-    if (this.#inParts) this.#held.push(frame);
-    else this.#options.write(frame);
+    if (!this.#inParts) return this.#options.write(frame);
+    this.#held.push(frame);
+    return false;
+  }
+
+  /** Whether frames of the guard wait for the end of one that passes in parts. */
+  get isHolding(): boolean {
+    return this.#held.length > 0;
   }
 
   /** No answer will come any more. */
@@ -117,7 +126,7 @@ export class ServerFrames {
     const underWay = answer && this.#awaited.get(answer.id);
     // The bytes are valid during the call only.
     const frame = Buffer.concat([Buffer.from(headerOf(body.length)), body]);
-    if (answer === undefined || underWay === undefined) return this.#options.write(frame);
+    if (answer === undefined || underWay === undefined) return void this.#options.write(frame);
     this.#awaited.delete(answer.id);
     void this.#passAnswer(answer, underWay, frame);
   }
@@ -148,6 +157,7 @@ export class ServerFrames {
     const held = this.#held;
     this.#held = [];
     for (const frame of held) this.#options.write(frame);
+    if (held.length > 0) this.#options.released();
     const start = this.#start;
     this.#start = EMPTY;
     if (start.length === 0 || hasAt(start, CALL_START, 0)) return;

@@ -1,24 +1,19 @@
 /** All sessions of a guard: who has been granted what, and whose turn it is. Nothing here knows of sockets or frames. */
-import type { GuardRule, EpochHolder } from '../resources/guard-protocol.ts';
 import type { SessionGrant } from '../resources/session-grant.ts';
-import { decideCall, decideGrant, type CallKind, type Fence, type GrantVerdict, type HeldGrant } from './fence.ts';
+import {
+  decideCall,
+  decideGrant,
+  type CallKind,
+  type Fence,
+  type GrantVerdict,
+  type HeldGrant,
+  type Stamp,
+} from './fence.ts';
 import type { FenceStore } from './fence-log.ts';
 import { Lane } from './lane.ts';
+import { BUSY, misdirected, storageFailed, uncalled, ungranted, type GuardIdentity, type Refusal } from './refusals.ts';
+import { Room } from './room.ts';
 import type { Stamps } from './stamps.ts';
-
-/** For which server a guard stands. */
-export interface GuardIdentity extends EpochHolder {
-  /** `namespace/name`. */
-  readonly tenant: string;
-}
-
-/** Why something is refused. */
-export interface Refusal {
-  readonly rule: GuardRule;
-  readonly message: string;
-  readonly epoch?: number | undefined;
-  readonly holder?: EpochHolder | undefined;
-}
 
 /** A connection, as far as sessions are concerned. */
 export interface Caller {
@@ -59,17 +54,21 @@ export interface SessionsOptions {
 
 /** What may wait, of all sessions together. */
 const MOST_WAITING = { calls: 10_000, bytes: 64 * 1024 * 1024 };
+/** Of so many sessions that are closed it is remembered here, and not only on disks. */
+const MOST_CLOSED = 10_000;
 
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #fences: Map<string, Fence>;
   readonly #lanes = new Map<string, Lane>();
-  #waiting = 0;
-  #waitingBytes = 0;
+  readonly #room = new Room(MOST_WAITING);
+  /** Sessions that are closed, the oldest first. */
+  readonly #closed = new Set<string>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.#fences = new Map(options.fences.all);
+    for (const [session, { state }] of this.#fences) if (state === 'Closed') this.#closed.add(session);
   }
 
   /** What this guard remembers of a session. */
@@ -79,8 +78,32 @@ export class Sessions {
 
   /** Takes a grant, whose signature was checked. Resolves to why it is refused; undefined: it counts, and is durable. */
   async grant(caller: Caller, grant: SessionGrant): Promise<Refusal | undefined> {
-    const misdirected = this.#misdirected(grant);
-    if (misdirected !== undefined) return misdirected;
+    const isElsewhere = misdirected(grant, this.#options.self);
+    if (isElsewhere !== undefined) return isElsewhere;
+    if (!this.#room.enter(0)) return BUSY;
+    try {
+      return await this.#grantInTurn(caller, grant);
+    } finally {
+      this.#room.leave(0);
+    }
+  }
+
+  /** What the volume has of the session for which a grant is, which is not taken: nothing changes by it, so it waits for nothing. */
+  async epochs(grant: SessionGrant): Promise<readonly Stamp[] | Refusal> {
+    const isElsewhere = misdirected(grant, this.#options.self);
+    if (isElsewhere !== undefined) return isElsewhere;
+    if (!this.#room.enter(0)) return BUSY;
+    try {
+      return await this.#options.stamps.read(grant.session);
+    } catch (error) {
+      this.#options.failed(error, grant.session);
+      return storageFailed(grant.session);
+    } finally {
+      this.#room.leave(0);
+    }
+  }
+
+  async #grantInTurn(caller: Caller, grant: SessionGrant): Promise<Refusal | undefined> {
     const { session, epoch, intent } = grant;
     const { promise: turn, resolve: begin } = Promise.withResolvers<void>();
     const lane = this.#laneOf(session);
@@ -91,7 +114,7 @@ export class Sessions {
     await turn;
     try {
       const verdict = await this.#take(grant);
-      if (verdict.outcome === 'Refused') return { rule: verdict.reason, ...withoutReason(verdict) };
+      if (verdict.outcome === 'Refused') return ungranted(verdict);
       caller.held.set(session, { epoch, intent });
       return undefined;
     } catch (error) {
@@ -109,18 +132,14 @@ export class Sessions {
     const lane = this.#lanes.get(session);
     // What nothing stands in the way of waits for nothing.
     if (kind === 'Other' && lane === undefined) return this.#passOrRefuse(call);
-    if (this.#waiting >= MOST_WAITING.calls || this.#waitingBytes + bytes > MOST_WAITING.bytes)
-      return call.refuse({ rule: 'Busy', message: 'too many calls wait in the guard; try again later' });
-    this.#waiting += 1;
-    this.#waitingBytes += bytes;
+    if (!this.#room.enter(bytes)) return call.refuse(BUSY);
     this.#enter(call, lane ?? this.#laneOf(session));
   }
 
   #enter(call: GuardedCall, lane: Lane): void {
     const { session, kind, bytes } = call;
     const begin = (): boolean => {
-      this.#waiting -= 1;
-      this.#waitingBytes -= bytes;
+      this.#room.leave(bytes);
       if (call.caller.isGone) return false;
       if (kind !== 'Other') return this.#beginExclusive(call, lane);
       this.#passOrRefuse(call);
@@ -163,25 +182,37 @@ export class Sessions {
     if (rule === undefined) return undefined;
     // It will not be current again.
     if (rule === 'StaleEpoch') caller.held.delete(session);
-    const message =
-      rule === 'NoGrant'
-        ? `the connection has no grant for this call about session ${session}`
-        : `epoch ${held?.epoch} of session ${session} has ended: ${fence?.epoch} is known`;
-    return { rule, message, ...(fence && { epoch: fence.epoch }) };
+    return uncalled(rule, session, held, fence);
   }
 
   /** A close under its own grant, or a deletion, has ended: other servers may have the session once this is stamped. */
-  async #stampEnd({ session, kind }: GuardedCall, held: HeldGrant | undefined): Promise<Refusal | undefined> {
+  async #stampEnd({ caller, session, kind }: GuardedCall, held: HeldGrant | undefined): Promise<Refusal | undefined> {
     const isMove = kind === 'Close' && held?.intent === 'close';
     if (held === undefined || (!isMove && kind !== 'Delete')) return undefined;
     const { epoch } = held;
     try {
       if (kind === 'Delete' && this.#epochOf(session) <= epoch) await this.#keep(session, { epoch, state: 'Closed' });
       await this.#options.stamps.close(session, epoch);
+      if (caller.held.get(session) === held) caller.held.delete(session);
+      this.#ended(session, epoch);
       return undefined;
     } catch (error) {
       this.#options.failed(error, session);
       return storageFailed(session);
+    }
+  }
+
+  /** It is in the store of fences, where it is found if the session comes again. */
+  #ended(session: string, epoch: number): void {
+    const fence = this.#fences.get(session);
+    if (fence?.epoch !== epoch || fence.state !== 'Closed') return;
+    this.#closed.delete(session);
+    this.#closed.add(session);
+    for (const oldest of this.#closed) {
+      if (this.#closed.size <= MOST_CLOSED) return;
+      this.#closed.delete(oldest);
+      // What came since is under way, or will be closed, too.
+      if (!this.#lanes.has(oldest) && this.#fences.get(oldest)?.state === 'Closed') this.#fences.delete(oldest);
     }
   }
 
@@ -205,7 +236,8 @@ export class Sessions {
 
   async #decide(grant: SessionGrant): Promise<GrantVerdict> {
     const stamps = await this.#options.stamps.read(grant.session);
-    return decideGrant(grant, this.#options.self.pod, { fence: this.#fences.get(grant.session), stamps });
+    const fence = this.#fences.get(grant.session) ?? (await this.#options.fences.find(grant.session));
+    return decideGrant(grant, this.#options.self.pod, { fence, stamps });
   }
 
   /** A closed session is closed at once, and what is open is so only when that is durable. */
@@ -216,15 +248,6 @@ export class Sessions {
     await this.#options.fences.save(session, fence);
     // A deletion may end after the next grant.
     if (this.#epochOf(session) <= fence.epoch) this.#fences.set(session, fence);
-  }
-
-  #misdirected({ tenant, server, pod, session }: SessionGrant): Refusal | undefined {
-    const { self } = this.#options;
-    if (tenant === self.tenant && server === self.server && pod === self.pod) return undefined;
-    return {
-      rule: 'BadGrant',
-      message: `the grant for session ${session} is for ${server}, pod ${pod}; this is ${self.server}, pod ${self.pod}`,
-    };
   }
 
   #epochOf(session: string): number {
@@ -240,19 +263,4 @@ export class Sessions {
   #leave(session: string, lane: Lane): void {
     if (lane.isFree && this.#lanes.get(session) === lane) this.#lanes.delete(session);
   }
-}
-
-function storageFailed(session: string): Refusal {
-  return {
-    rule: 'StorageFailed',
-    message: `the epoch of session ${session} could not be read or stored; try again later`,
-  };
-}
-
-function withoutReason({
-  message,
-  epoch,
-  holder,
-}: Extract<GrantVerdict, { outcome: 'Refused' }>): Omit<Refusal, 'rule'> {
-  return { message, epoch, holder };
 }

@@ -9,8 +9,10 @@
 import { createHash } from 'node:crypto';
 import { isObject } from '../copilot/index.ts';
 
-/** The one method of the guard itself. */
 export const GRANT_METHOD = 'guard.grant';
+
+/** With a grant that is checked and not taken: `{stamps}`, what the guard reads of the session on the shared volume. Earlier guards do not know it. */
+export const EPOCHS_METHOD = 'guard.epochs';
 
 /** Where the guard listens for what concerns itself: `/livez`, and `/readyz`, which is 200 while the CLI accepts connections. */
 export const GUARD_HEALTH_PORT = 4323;
@@ -65,6 +67,26 @@ export interface EpochHolder {
   readonly server: string;
   /** UID of its pod. */
   readonly pod: string;
+}
+
+/** That a pod took a session under an epoch, as the shared volume has it. */
+export interface StampedEpoch extends EpochHolder {
+  readonly epoch: number;
+  /** It has closed the session under this one; undefined: it has not. */
+  readonly closedUnder?: number | undefined;
+}
+
+/** What is in the answer to {@link EPOCHS_METHOD}; undefined: it is none of a guard. */
+export function stampedEpochs(result: unknown): readonly StampedEpoch[] | undefined {
+  const stamps = isObject(result) ? result['stamps'] : undefined;
+  return Array.isArray(stamps) && stamps.every(isStamped) ? stamps : undefined;
+}
+
+function isStamped(value: unknown): value is StampedEpoch {
+  if (!isObject(value)) return false;
+  const { server, pod, epoch, closedUnder } = value;
+  const isClosed = closedUnder === undefined || Number.isSafeInteger(closedUnder);
+  return typeof server === 'string' && typeof pod === 'string' && Number.isSafeInteger(epoch) && isClosed;
 }
 
 /** `error.data` of a guard. */

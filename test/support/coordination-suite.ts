@@ -127,11 +127,12 @@ export function itIsACoordinationStore(makeWorld: () => Promise<StoreWorld>): vo
   it('keeps all places where a session may be loaded, until it is settled', async () => {
     const first = await settle(await advanceTo('0'));
     const second = await advanceTo('1', first);
-    expect(second.leaving).toEqual([place('0')]);
+    const left = (name: string, { epoch }: SessionRecord) => ({ ...place(name), epoch });
+    expect(second.leaving).toEqual([left('0', first)]);
     const third = await advanceTo('2', second);
-    expect(third.leaving).toEqual([place('0'), place('1')]);
+    expect(third.leaving).toEqual([left('0', first), left('1', second)]);
     const back = await advanceTo('0', third);
-    expect([back.place, back.leaving]).toEqual([place('0'), [place('1'), place('2')]]);
+    expect([back.place, back.leaving]).toEqual([place('0'), [left('1', second), left('2', third)]]);
     expect(await store.read(key)).toEqual(back);
     expect((await settle(back)).leaving).toEqual([]);
   });

@@ -24,48 +24,54 @@ export interface GuardProcessOptions {
 export class GuardProcess implements AsyncDisposable {
   readonly host = '127.0.0.1';
   readonly port: number;
-  readonly #state: string;
-  readonly #child: ChildProcess;
-  #output = '';
+  readonly #options: GuardProcessOptions;
+  readonly #state = mkdtempSync(join(tmpdir(), 'copilot-operator-guard-'));
+  #child: ChildProcess | undefined;
 
-  private constructor(port: number, state: string, child: ChildProcess) {
+  private constructor(port: number, options: GuardProcessOptions) {
     this.port = port;
-    this.#state = state;
-    this.#child = child;
-    child.stdout?.on('data', (text: Buffer) => (this.#output += text.toString()));
+    this.#options = options;
   }
 
   /** Resolves when it listens. */
-  static async start({ tenant, server, podUID, cli, sessions, keyFile }: GuardProcessOptions): Promise<GuardProcess> {
-    const port = await freePort();
-    const state = mkdtempSync(join(tmpdir(), 'copilot-operator-guard-'));
+  static async start(options: GuardProcessOptions): Promise<GuardProcess> {
+    const guard = new GuardProcess(await freePort(), options);
+    await guard.restart();
+    return guard;
+  }
+
+  /** Another process, after the one before was killed, with what that remembered. Resolves when it listens. */
+  async restart(): Promise<void> {
+    const { tenant, server, podUID, cli, sessions, keyFile } = this.#options;
     const args = [
       join(PROJECT, 'src/main.ts'),
       'guard',
       `--tenant=${tenant}`,
       `--server-name=${server}`,
       `--pod-uid=${podUID}`,
-      `--listen-port=${port}`,
+      `--listen-port=${this.port}`,
       `--server=${cli.host}:${cli.port}`,
-      `--state-dir=${state}`,
+      `--state-dir=${this.#state}`,
       `--sessions-dir=${sessions}`,
       `--key-file=${keyFile}`,
       '--health-port=0',
     ];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const guard = new GuardProcess(port, state, child);
+    this.#child = child;
+    let output = '';
+    child.stdout.on('data', (text: Buffer) => (output += text.toString()));
     const listens = () => {
-      if (child.exitCode !== null) throw new Error(`the guard ended with ${child.exitCode}: ${guard.#output}`);
-      return guard.#output.includes('guards the server');
+      if (child.exitCode !== null) throw new Error(`the guard ended with ${child.exitCode}: ${output}`);
+      return output.includes('guards the server');
     };
     await waitFor('the guard listens', listens, { withinMs: 30_000 });
-    return guard;
   }
 
   async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.kill('SIGKILL');
-    await once(this.#child, 'exit');
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -61,6 +61,10 @@ export class MemoryFiles implements StampFiles {
 export class MemoryFences implements FenceStore {
   readonly all = new Map<string, Fence>();
 
+  async find(session: string): Promise<Fence | undefined> {
+    return this.all.get(session);
+  }
+
   async save(session: string, fence: Fence): Promise<void> {
     this.all.set(session, fence);
   }
@@ -114,7 +118,7 @@ export class GuardedPod {
   readonly #mutant: GuardMutant;
   #fences = new MemoryFences();
   #pairs = new Set<Pair>();
-  #sessions: Pick<Sessions, 'grant' | 'call'>;
+  #sessions: Pick<Sessions, 'grant' | 'call' | 'epochs'>;
   #starts = 0;
   #life: Life = { isOver: false };
   cli: JournallingCLI;
@@ -151,6 +155,7 @@ export class GuardedPod {
         broken: (side, message) => {
           throw new Error(`${side}: ${message}`);
         },
+        heard: () => undefined,
         ended: () => this.#pairs.delete(pair),
       },
     });
@@ -191,16 +196,24 @@ export class GuardedPod {
     return new JournallingCLI(this.#turns, this.#journals, `${this.pod}.${this.#starts}`);
   }
 
-  #guard(): Pick<Sessions, 'grant' | 'call'> {
+  #guard(): Pick<Sessions, 'grant' | 'call' | 'epochs'> {
     if (this.#mutant.checksNothing === true)
-      return { grant: () => Promise.resolve(undefined), call: ({ pass }) => pass(undefined) };
+      return {
+        grant: () => Promise.resolve(undefined),
+        call: ({ pass }) => pass(undefined),
+        epochs: () => Promise.resolve([]),
+      };
     const self = { tenant: 'team/acme', server: this.server, pod: this.pod };
     const life = { isOver: false };
     this.#life = life;
     const fences = this.#fences;
     return new Sessions({
       self,
-      fences: { all: fences.all, save: (session, fence) => whileAlive(life, fences.save(session, fence)) },
+      fences: {
+        all: fences.all,
+        find: (session) => whileAlive(life, fences.find(session)),
+        save: (session, fence) => whileAlive(life, fences.save(session, fence)),
+      },
       stamps: new Stamps(filesOf(life, this.#files), self),
       failed: (error) => {
         throw error;

@@ -12,7 +12,7 @@ import {
   type HeldGrant,
   type Stamp,
 } from '../../src/guard/fence.ts';
-import { GRANT_METHOD, GUARD_ERROR, type GuardErrorData } from '../../src/resources/guard-protocol.ts';
+import { EPOCHS_METHOD, GRANT_METHOD, GUARD_ERROR, type GuardErrorData } from '../../src/resources/guard-protocol.ts';
 import {
   grantKeyPem,
   grantSigner,
@@ -53,6 +53,8 @@ class SharedDisk extends SessionDisks {
 export class GuardedServers {
   /** Whether the coordination store answers. */
   isStoreAway = false;
+  /** The one thing that it does not do; undefined: it does all. */
+  failing: keyof CoordinationStore | undefined;
   readonly memory: MemoryStore;
   readonly means: FenceMeans;
   /** Of pods that are not as the fleet has them. */
@@ -128,6 +130,12 @@ export class GuardedServers {
       });
     }
     answers.set(GRANT_METHOD, (end, frame) => this.#grant(end, frame));
+    answers.set(EPOCHS_METHOD, (end, { id, params }) => {
+      const grant = this.#read(params?.['grant']);
+      if (grant === undefined) return this.#refuse(end, id, { rule: 'BadGrant' });
+      const stamps = this.#stamps.get(grant.session) ?? [];
+      end.answer(id, { stamps: stamps.map(({ holder, ...stamp }) => ({ ...holder, ...stamp })) });
+    });
   }
 
   /** The process of a server has ended, and its pod goes on. */
@@ -165,7 +173,7 @@ export class GuardedServers {
         const value: unknown = Reflect.get(target, name, target);
         if (typeof value !== 'function') return value;
         return (...args: unknown[]): unknown =>
-          this.isStoreAway
+          this.isStoreAway || this.failing === name
             ? Promise.reject(new CoordinationUnavailableError('Unreachable', 'the coordination store is away'))
             : Reflect.apply(value, target, args);
       },

@@ -1,6 +1,6 @@
 /** The command line of `copilot-operator guard`. */
 import { GUARDED_SERVER_PORT, SERVER_PORT } from '../../api/names.ts';
-import type { GuardIdentity } from '../../guard/sessions.ts';
+import type { GuardIdentity } from '../../guard/refusals.ts';
 import { GUARD_HEALTH_PORT, GuardPath } from '../../resources/guard-protocol.ts';
 import { LOG_LEVELS, oneOf, parseFlags, port, UsageError, type LogLevel } from '../flags.ts';
 

@@ -3,6 +3,7 @@ import {
   MAX_EPOCH,
   type Acquire,
   type Advance,
+  type LeftPlace,
   type Place,
   type RecordState,
   type SessionKey,
@@ -65,16 +66,17 @@ export function isSame(found: SessionRecord | undefined, seen: SessionRecord | u
 }
 
 /** The record after `advance`. `forgotten`: the highest epoch that counts where there was no record. */
-export function advanced({ seen, floor, place, holder }: Advance, forgotten: number): SessionRecord {
+export function advanced(advance: Advance, forgotten: number): SessionRecord {
+  const { seen, floor, place, holder } = advance;
   const least = Math.max(floor, seen?.epoch ?? forgotten);
-  return { epoch: least + 1, state: 'Moving', place, leaving: leftFor(place, seen), holder };
+  return { epoch: least + 1, state: 'Moving', place, leaving: leavingIn(advance), holder };
 }
 
-/** Where the session may be loaded beside `place`: each pod once. */
-export function leftFor(place: Place, seen: SessionRecord | undefined): Place[] {
-  const pods = new Map<string, Place>();
-  for (const left of seen === undefined ? [] : [...seen.leaving, seen.place])
-    if (left.podUID !== place.podUID) pods.set(left.podUID, left);
+/** Where the session may be loaded beside `place`: each pod once, with the last epoch under which it was to be there. */
+export function leavingIn({ seen, place, left = [] }: Pick<Advance, 'seen' | 'place' | 'left'>): LeftPlace[] {
+  const pods = new Map<string, LeftPlace>();
+  for (const each of seen === undefined ? [] : [...seen.leaving, { ...seen.place, epoch: seen.epoch }])
+    if (each.podUID !== place.podUID && !left.includes(each.podUID)) pods.set(each.podUID, each);
   return [...pods.values()];
 }
 
@@ -85,7 +87,7 @@ export function settled(seen: SessionRecord): SessionRecord {
 
 /**
  * As text: what tells records apart comes first, so that whoever compares need not read the rest, which later versions may extend.
- * `7 Moving "holder" [["team/acme-0","pod-uid"],[]]`
+ * `7 Moving "holder" [["team/acme-0","pod-uid"],[["team/acme-1","pod-uid",6]]]`
  */
 export function writeRecord(record: SessionRecord): string {
   return `${record.epoch} ${writeBody(record)}`;
@@ -93,7 +95,7 @@ export function writeRecord(record: SessionRecord): string {
 
 /** The same after the epoch. */
 export function writeBody({ state, holder, place, leaving }: Omit<SessionRecord, 'epoch'>): string {
-  return `${state} ${JSON.stringify(holder)} ${JSON.stringify([pair(place), leaving.map(pair)])}`;
+  return `${state} ${JSON.stringify(holder)} ${JSON.stringify([textsOf(place), leaving.map(textsOf)])}`;
 }
 
 /** With what the text of this record begins, and that of no other. */
@@ -113,7 +115,7 @@ export function readRecord(text: string): SessionRecord | undefined {
       epoch: Number(epoch),
       state: state as RecordState,
       place: placeOf(place),
-      leaving: Array.isArray(leaving) ? leaving.map(placeOf) : [undefined],
+      leaving: Array.isArray(leaving) ? leaving.map(leftPlaceOf) : [undefined],
       holder: JSON.parse(holder) as string,
     };
     const isWhole = read.place !== undefined && read.leaving.every((each) => each !== undefined);
@@ -124,8 +126,14 @@ export function readRecord(text: string): SessionRecord | undefined {
   }
 }
 
-function pair({ server, podUID }: Place): readonly [string, string] {
-  return [server, podUID];
+function textsOf({ server, podUID, epoch }: LeftPlace): readonly (string | number)[] {
+  return epoch === undefined ? [server, podUID] : [server, podUID, epoch];
+}
+
+function leftPlaceOf(value: unknown): LeftPlace | undefined {
+  const place = placeOf(value);
+  const epoch: unknown = Array.isArray(value) ? value[2] : undefined;
+  return place !== undefined && Number.isSafeInteger(epoch) ? { ...place, epoch: epoch as number } : place;
 }
 
 function placeOf(value: unknown): Place | undefined {

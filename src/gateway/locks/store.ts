@@ -14,6 +14,12 @@ export interface Place {
   readonly podUID: string;
 }
 
+/** A place that was, or is to be, left. */
+export interface LeftPlace extends Place {
+  /** The last epoch under which the session was to be there; undefined: an earlier version wrote the record, and did not say. */
+  readonly epoch?: number | undefined;
+}
+
 /** `Moving`: its holder may have the session loaded at `place`, and it may still be loaded at all of `leaving`. `Placed`: at `place` only. */
 export type RecordState = 'Moving' | 'Placed';
 
@@ -24,7 +30,7 @@ export interface SessionRecord {
   readonly state: RecordState;
   readonly place: Place;
   /** Where it may be loaded beside `place`: each must have closed it under this epoch, or be gone for sure, before it is `Placed`. */
-  readonly leaving: readonly Place[];
+  readonly leaving: readonly LeftPlace[];
   /** The process that wrote it: unique, never used again. */
   readonly holder: string;
 }
@@ -37,6 +43,8 @@ export interface Advance {
   readonly floor: number;
   readonly place: Place;
   readonly holder: string;
+  /** UIDs of pods that certainly do not have it in memory, by what was found out since `seen` was written: they are left already. */
+  readonly left?: readonly string[] | undefined;
 }
 
 /** What came of a write that names what it saw. `Lost`: another was faster; `record` is what there is now, undefined for none. */
@@ -140,7 +148,7 @@ export interface CoordinationStore {
   /**
    * If the record is as it was `seen`: a new one, `Moving` to `place`, with an epoch above that of `seen` and above `floor`; if there was
    * none, also above those of all records of the tenant that were forgotten. What `seen` names as `place` and `leaving` is in `leaving`,
-   * but for `place` itself.
+   * but for `place` itself and what is in `left`.
    */
   advance(key: SessionKey, advance: Advance): Promise<RecordResult>;
   /** If the record is as it was `seen` and `Moving`: it is `Placed`, in the same epoch. Only for its holder, after all of `leaving` was left. */

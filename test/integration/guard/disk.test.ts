@@ -56,6 +56,29 @@ describe('what a guard remembers in its own directory', () => {
     await last.close();
   });
 
+  it('is not in memory of sessions that were closed long ago, and is found when they come again', async () => {
+    const log = await FenceLog.open(root, 10);
+    for (let at = 0; at < 100; at += 1) {
+      await log.save(`s${at}`, { epoch: at + 1, state: 'Open' });
+      await log.save(`s${at}`, { epoch: at + 2, state: 'Closed' });
+    }
+    await log.save('open', { epoch: 7, state: 'Open' });
+    expect(log.all.size).toBeLessThanOrEqual(22);
+    expect(await log.find('s0')).toEqual({ epoch: 2, state: 'Closed' });
+    expect(await log.find('s99')).toEqual({ epoch: 101, state: 'Closed' });
+    expect(await log.find('never')).toBeUndefined();
+    // What comes later counts, also when that is put aside in its turn, and when another process reads it.
+    await log.save('s0', { epoch: 900, state: 'Closed' });
+    expect(await log.find('s0')).toEqual({ epoch: 900, state: 'Closed' });
+    for (let at = 100; at < 140; at += 1) await log.save(`s${at}`, { epoch: 1, state: 'Closed' });
+    await log.close();
+    const again = await FenceLog.open(root, 10);
+    expect(again.all.has('s0')).toBe(false);
+    expect(await again.find('s0')).toEqual({ epoch: 900, state: 'Closed' });
+    expect(again.all.get('open')).toEqual({ epoch: 7, state: 'Open' });
+    await again.close();
+  });
+
   it('does not grow without end', async () => {
     const log = await FenceLog.open(root);
     for (let round = 0; round < 110; round += 1)

@@ -152,8 +152,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['controller'],
   ],
   guard: [
-    ['fence', 'key-file', 'lane', 'line', 'scan-call', 'server-watch'],
-    ['methods', 'stamps'],
+    ['fence', 'key-file', 'lane', 'line', 'partial-frames', 'room', 'scan-call', 'server-watch'],
+    ['methods', 'refusals', 'stamps'],
     ['stamp-disk'],
     ['fence-log'],
     ['sessions'],
@@ -254,7 +254,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['session-questions'],
   ],
   'gateway/relay/listing': [['ask-servers', 'merge', 'owners'], ['session-list']],
-  'gateway/relay/fence': [['decide-leaving', 'grants'], ['fence']],
+  'gateway/relay/fence': [['decide-leaving', 'decide-left', 'grants', 'settling'], ['left-places'], ['fence']],
   'gateway/relay/session': [
     ['aliases', 'call-order', 'delivery', 'load-state'],
     ['session-events'],

@@ -2,15 +2,17 @@
 import { describe, expect, it } from '@jest/globals';
 import { explore, type Budget, type Mutant } from './model.ts';
 
-const NOTHING: Budget = { moves: 2, retries: 1, writes: 1, losses: 0, deaths: 0, restarts: 0 };
+const NOTHING: Budget = { moves: 2, retries: 1, writes: 1, losses: 0, deaths: 0, restarts: 0, cuts: 0, erasures: 0 };
 const BUDGETS: readonly Budget[] = [
   { ...NOTHING, writes: 2 },
   { ...NOTHING, losses: 1, retries: 2 },
   { ...NOTHING, deaths: 1 },
   { ...NOTHING, restarts: 1 },
+  { ...NOTHING, cuts: 1, erasures: 1 },
 ];
 const TWO_MOVES: Budget = { ...NOTHING, writes: 2 };
 const A_LOSS: Budget = { ...NOTHING, losses: 1 };
+const A_CUT: Budget = { ...NOTHING, cuts: 1, erasures: 1 };
 const THREE_MOVES: Budget = { ...NOTHING, moves: 3, writes: 2, restarts: 1 };
 
 describe('a session on a shared volume, in every order of what may happen', () => {
@@ -24,6 +26,7 @@ describe('a session on a shared volume, in every order of what may happen', () =
   it.each<[string, Mutant, Budget]>([
     ['whose guards check nothing', { checksNothing: true }, TWO_MOVES],
     ['that is moved without a close', { movesWithoutClose: true }, TWO_MOVES],
+    ['that is taken for closed where the volume has lost its epochs', { trustsSilence: true }, A_CUT],
     ['with no stamps, when the store loses its data', { hasNoStamps: true }, A_LOSS],
     ['with no stamps, in a store that writes blindly', { hasNoStamps: true, writesBlindly: true }, TWO_MOVES],
     ['with no stamps, whose epoch is lost with the container', { hasNoStamps: true, forgetsFences: true }, THREE_MOVES],

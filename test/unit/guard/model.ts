@@ -2,6 +2,7 @@
  * A small model of one session: its record in the store, its stamps, three guards with their servers and two gateways that move it; and the
  * search through all interleavings of what may happen. The guards decide with the real rules (src/guard/fence.ts).
  */
+import { decideLeft } from '../../../src/gateway/relay/fence/decide-left.ts';
 import { decideCall, decideGrant, type Fence, type HeldGrant, type Stamp } from '../../../src/guard/fence.ts';
 import type { SessionGrant } from '../../../src/resources/session-grant.ts';
 
@@ -14,15 +15,23 @@ interface Guard {
   /** The epoch under which its server has the session loaded. */
   loaded?: number;
   isUp: boolean;
+  /** Nobody reaches it any more who is not there already, and nobody knows whether it runs: it does. */
+  isCut?: boolean;
   /** The gateway whose grant is under way. */
   busy?: number;
+}
+
+/** A server, and the last epoch under which the session was to be there. */
+interface Left {
+  readonly at: number;
+  readonly epoch: number;
 }
 
 /** As in the coordination store. */
 interface StoredRecord {
   readonly epoch: number;
   readonly at: number;
-  readonly leaving: readonly number[];
+  readonly leaving: readonly Left[];
 }
 
 type Step =
@@ -35,7 +44,7 @@ interface Gateway {
   seen?: StoredRecord | undefined;
   floor: number;
   epoch: number;
-  leaving: number[];
+  leaving: Left[];
   gone: string[];
   /** What its connection to each guard was granted. */
   held: (HeldGrant | null)[];
@@ -60,6 +69,10 @@ export interface Budget {
   readonly losses: number;
   readonly deaths: number;
   readonly restarts: number;
+  /** Servers that are cut off. */
+  readonly cuts: number;
+  /** Times that the volume loses its epochs. */
+  readonly erasures: number;
 }
 
 /** What goes otherwise than it should. */
@@ -74,6 +87,8 @@ export interface Mutant {
   readonly hasNoStamps?: boolean;
   /** The store writes without a look at what was seen. */
   readonly writesBlindly?: boolean;
+  /** Who cannot ask a server to close takes it for closed when the volume does not name it. */
+  readonly trustsSilence?: boolean;
 }
 
 interface Action {
@@ -112,7 +127,7 @@ function refused(
   const holder = verdict.reason === 'NotClosed' ? verdict.holder : undefined;
   if (holder !== undefined && world.left.retries > 0) {
     world.left = { ...world.left, retries: world.left.retries - 1 };
-    gateway.leaving = [serverOf(holder.pod)];
+    gateway.leaving = [{ at: serverOf(holder.pod), epoch: verdict.epoch }];
     gateway.step = 'Leave';
   } else again(world, gateway, verdict.epoch);
 }
@@ -128,7 +143,8 @@ function advance(world: World, gateway: Gateway, mutant: Mutant): void {
   const { record } = world;
   const { seen, floor, to } = gateway;
   if (mutant.writesBlindly !== true && stringify(record) !== stringify(seen)) return again(world, gateway, 0);
-  const leaving = seen === undefined ? [] : [...new Set([seen.at, ...seen.leaving])].filter((each) => each !== to);
+  const all = seen === undefined ? [] : [{ at: seen.at, epoch: seen.epoch }, ...seen.leaving];
+  const leaving = all.filter(({ at }, index) => at !== to && all.findIndex((each) => each.at === at) === index);
   gateway.epoch = max(seen?.epoch ?? 0, floor) + 1;
   world.record = { epoch: gateway.epoch, at: to, leaving };
   gateway.leaving = mutant.movesWithoutClose === true ? [] : [...leaving];
@@ -136,18 +152,28 @@ function advance(world: World, gateway: Gateway, mutant: Mutant): void {
 }
 
 /** The next place to leave; when there is none, the session is loaded. */
-function leave(world: World, gateway: Gateway): void {
-  const [server] = gateway.leaving;
-  if (server === undefined) gateway.step = 'Grant';
-  else if (world.guards[server]?.isUp === true) gateway.step = 'Close';
-  else {
-    gateway.gone = [...gateway.gone, podOf(server)];
-    gateway.leaving = gateway.leaving.slice(1);
-  }
+function leave(world: World, gateway: Gateway, mutant: Mutant): void {
+  const [first] = gateway.leaving;
+  if (first === undefined) return void (gateway.step = 'Grant');
+  const { isUp, isCut } = world.guards[first.at] as Guard;
+  if (isUp && isCut !== true) return void (gateway.step = 'Close');
+  if (isUp && !hasLeft(world, first, mutant)) return void (gateway.step = 'Idle');
+  if (!isUp) gateway.gone = [...gateway.gone, podOf(first.at)];
+  gateway.leaving = gateway.leaving.slice(1);
+}
+
+/** What the guard where it is to be loaded reads of the volume. */
+function hasLeft({ stamps }: World, { at, epoch }: Left, { trustsSilence }: Mutant): boolean {
+  const place = { server: 's', podUID: podOf(at), epoch };
+  const { reason } = decideLeft(
+    place,
+    stamps.map(({ holder, ...stamp }) => ({ ...holder, ...stamp })),
+  );
+  return reason === 'Closed' || reason === 'Replaced' || (trustsSilence === true && reason === 'Unproven');
 }
 
 function grantClose(world: World, gateway: Gateway, mutant: Mutant): void {
-  const server = gateway.leaving[0] as number;
+  const server = (gateway.leaving[0] as Left).at;
   const verdict = decide(world, gateway, server, 'close', mutant);
   if (verdict.outcome === 'Refused') return refused(world, gateway, verdict);
   (world.guards[server] as Guard).fence = verdict.fence;
@@ -157,7 +183,7 @@ function grantClose(world: World, gateway: Gateway, mutant: Mutant): void {
 
 /** The call itself, and what is stamped before it is answered. */
 function close(world: World, gateway: Gateway, mutant: Mutant): void {
-  const server = gateway.leaving[0] as number;
+  const server = (gateway.leaving[0] as Left).at;
   if (!mayCall(world, gateway, server, 'Close', mutant)) return again(world, gateway, 0);
   delete (world.guards[server] as Guard).loaded;
   const under = gateway.epoch;
@@ -236,8 +262,11 @@ function actionsOf(world: World, mutant: Mutant): Action[] {
   for (const [index, gateway] of world.gateways.entries())
     gatewayActions(world, gateway, index, mutant, (name, run) => add(`gateway ${index}: ${name}`, run), spend);
   if (world.record !== undefined) spend('losses', 'the store loses its data', (after) => delete after.record);
-  for (const [server, { isUp }] of guards.entries()) {
+  if (world.stamps.length > 0) spend('erasures', 'the volume loses its epochs', (after) => (after.stamps = []));
+  for (const [server, { isUp, isCut }] of guards.entries()) {
     if (!isUp) continue;
+    if (isCut !== true)
+      spend('cuts', `server ${server} is cut off`, (after) => ((after.guards[server] as Guard).isCut = true));
     spend('deaths', `pod ${server} dies`, (after) => {
       after.guards[server] = { isUp: false };
       cut(after, server);
@@ -272,17 +301,17 @@ function gatewayActions(
   const act = (name: string, run: (after: World, each: Gateway) => void): void =>
     add(name, (after) => run(after, after.gateways[index] as Gateway));
   const to = world.guards[gateway.to] as Guard;
-  const first = gateway.leaving[0];
+  const first = gateway.leaving[0]?.at;
   if (gateway.step === 'Idle' || gateway.step === 'Serving')
-    for (const [server, { isUp }] of world.guards.entries())
-      if (isUp) {
+    for (const [server, { isUp, isCut }] of world.guards.entries())
+      if (isUp && isCut !== true) {
         spend('moves', `gateway ${index}: wants it at ${server}`, (after) => {
           const each = after.gateways[index] as Gateway;
           Object.assign(each, { to: server, step: 'Advance', seen: after.record, floor: 0, gone: [], leaving: [] });
         });
       }
   if (gateway.step === 'Advance') act('advances the record', (after, each) => advance(after, each, mutant));
-  if (gateway.step === 'Leave') act('looks where to leave', leave);
+  if (gateway.step === 'Leave') act('looks where to leave', (after, each) => leave(after, each, mutant));
   if (gateway.step === 'Close' && first !== undefined && world.guards[first]?.busy === undefined)
     act(`grants the close at ${first}`, (after, each) => grantClose(after, each, mutant));
   if (gateway.step === 'Closed' && first !== undefined)

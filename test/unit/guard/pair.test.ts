@@ -53,6 +53,8 @@ class Bench {
   readonly client = new FakeLine();
   readonly server = new FakeLine();
   readonly seen: string[] = [];
+  /** Bytes of frames that have not arrived in full, after each chunk. */
+  readonly partial: number[] = [];
   readonly pair: Pair;
 
   constructor(sessions: Sessions, isThere = true) {
@@ -69,6 +71,7 @@ class Bench {
         unreachable: () => this.seen.push('unreachable'),
         refused: (method, { rule }) => this.seen.push(`${method} ${rule}`),
         broken: (side, message) => this.seen.push(`${side}: ${message}`),
+        heard: (bytes) => this.partial.push(bytes),
         ended: () => this.seen.push('ended'),
       },
     });
@@ -272,6 +275,73 @@ describe('a connection of a guard', () => {
     expect(bench.server.done).toEqual(['pause']);
     bench.client.events?.drained();
     expect(bench.server.done).toEqual(['pause', 'resume']);
+  });
+
+  it('does not listen to a client that reads no answers of the guard, until it does', async () => {
+    const bench = new Bench(newSessions());
+    bench.client.isSlow = true;
+    bench.says(about(1, 'session.send'));
+    expect([bench.client.done, bench.server.done]).toEqual([['pause'], ['pause']]);
+    // What frees the way to the server is not what it waits for.
+    bench.server.events?.drained();
+    expect(bench.client.done).toEqual(['pause']);
+    bench.client.isSlow = false;
+    bench.client.events?.drained();
+    expect([bench.client.done, bench.server.done]).toEqual([
+      ['pause', 'resume'],
+      ['pause', 'resume'],
+    ]);
+    bench.says(about(2, 'session.send'));
+    expect(bench.client.done).toEqual(['pause', 'resume']);
+  });
+
+  it('does not listen while its own answers wait for the end of a large frame', () => {
+    const bench = new Bench(newSessions());
+    const large = frame({ id: 1, result: 'x'.repeat(200_000) });
+    bench.answers(large.slice(0, 100_000));
+    bench.says(about(2, 'session.send'));
+    expect(bench.client.done).toEqual(['pause']);
+    bench.answers(large.slice(100_000));
+    expect(bench.client.done).toEqual(['pause', 'resume']);
+  });
+
+  it('tells how much it keeps of a frame that has not arrived in full', () => {
+    const bench = new Bench(newSessions());
+    const text = request(1, 'ping', { long: 'x'.repeat(1_000) });
+    bench.says(text.slice(0, 500));
+    expect(bench.partial.at(-1)).toBeGreaterThanOrEqual(400);
+    bench.says(text.slice(500));
+    expect(bench.partial.at(-1)).toBe(0);
+  });
+
+  it('tells whoever has a grant what the volume has of its session, and takes nothing for that', async () => {
+    const sessions = newSessions();
+    const [holder, asks] = [new Bench(sessions), new Bench(sessions)];
+    await holder.granted(4);
+    const asking = granting(7, 9, 'load').replace('guard.grant', 'guard.epochs');
+    asks.says(encodeFrame(asking.slice(asking.indexOf('{'))));
+    await settled();
+    const stamps = [{ server: 't/s', pod: 'p', epoch: 4 }];
+    expect(asks.client.take()).toBe(frame({ id: 7, result: { stamps } }));
+    expect([asks.pair.held.size, asks.pair.isGranted, sessions.fenceOf('a')?.epoch]).toEqual([0, true, 4]);
+    asks.says(request(8, 'guard.epochs', { grant: 7 }));
+    await settled();
+    expect(asks.client.take()).toContain('"rule":"BadGrant"');
+  });
+
+  it('forgets a grant that has ended with a close or a deletion', async () => {
+    const bench = new Bench(newSessions());
+    for (const [epoch, intent, method] of [
+      [5, 'close', 'sessions.close'],
+      [6, 'delete', 'session.delete'],
+    ] as const) {
+      await bench.granted(epoch, intent);
+      bench.says(about(epoch, method));
+      expect(bench.pair.held.size).toBe(1);
+      bench.answers(frame({ id: epoch, result: { success: true } }));
+      await settled();
+      expect(bench.pair.held.size).toBe(0);
+    }
   });
 
   it('keeps nothing for a server that is not there', () => {

@@ -92,6 +92,7 @@ describe('a guard whose volume fails', () => {
       self,
       fences: {
         all: fences.all,
+        find: (session) => fences.find(session),
         save: (...args) => (isFull ? Promise.reject(new Error('ENOSPC')) : fences.save(...args)),
       },
       stamps: new Stamps(files, self),

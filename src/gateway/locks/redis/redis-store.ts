@@ -7,7 +7,7 @@ import {
   checkKey,
   checkTenant,
   checkTtl,
-  leftFor,
+  leavingIn,
   readRecord,
   settled,
   signOf,
@@ -72,7 +72,7 @@ export class RedisStore implements CoordinationStore {
     checkKey(key);
     checkAdvance(advance);
     const { seen, floor, place, holder } = advance;
-    const body = writeBody({ state: 'Moving', place, leaving: leftFor(place, seen), holder });
+    const body = writeBody({ state: 'Moving', place, leaving: leavingIn(advance), holder });
     const least = Math.max(floor, seen?.epoch ?? 0);
     return this.#record(ADVANCE, key, [seen === undefined ? '' : signOf(seen), least, body]);
   }

@@ -18,6 +18,7 @@ import {
   loadFailure,
   lost,
   modelFailure,
+  unknownSession,
 } from '../server/server-answer.ts';
 import type { Session } from '../session/session.ts';
 import { isNeeded } from '../session/under-way.ts';
@@ -197,11 +198,18 @@ async function attachOnServer(
     mayRepeat && (answer.kind === 'Lost' || isUngranted(answer)) && home.upstream.losses !== losses;
   const isCreate = request.method === 'session.create';
   const isFirst = request.isChosen && session.load.loads === 0;
-  const isLooked = !session.isLoaded && (isCreate || (isFirst && home.mayFollow && request.taken === undefined));
+  const follows = home.mayFollow && request.taken === undefined;
+  const isNew = !isCreate && isFirst && !session.isLoaded && (await isUnrecorded(home, sessionId));
+  const isLooked = !session.isLoaded && (isCreate || isNew || (isFirst && follows));
   const stored = isLooked ? await storedSession(home, request) : undefined;
   if (stored?.failure !== undefined) {
     if (isCut(stored.failure)) return 'Again';
     answered(stored.failure);
+    return 'Refused';
+  }
+  // Anybody may ask for any id: each would leave epochs on the volume, and in the memory of guards, for ever.
+  if (isNew && stored?.isAbsent === true) {
+    answered(unknownSession(request.method, sessionId));
     return 'Refused';
   }
   const fenced = session.isLoaded ? undefined : await admitted(home, sessionId);
@@ -302,6 +310,19 @@ async function loadForOthers(home: Home, session: Session): Promise<ServerAnswer
   }
 }
 
+/** Whether nobody has ever had the session loaded: then it exists only if the server lists it. */
+async function isUnrecorded(home: Home, sessionId: string): Promise<boolean> {
+  const { fence, calls } = home;
+  if (fence === undefined) return false;
+  try {
+    return !(await fence.isKnown(sessionId, home));
+  } catch (error) {
+    // Who loads it hears that.
+    calls.failed('read the record', error);
+    return false;
+  }
+}
+
 /** Has the server be the one that may load the session. Returns why it is not. */
 async function admitted(home: Home, sessionId: string): Promise<ServerAnswer | undefined> {
   try {
@@ -320,6 +341,8 @@ function goneOrLeft(home: Home, { gone }: SessionClient): AbortSignal | undefine
 
 interface Stored {
   readonly exists: boolean;
+  /** The server says that there is none. */
+  readonly isAbsent?: boolean;
   readonly modifiedTime?: unknown;
   /** Why the server does not say whether it has it. */
   readonly failure?: ServerAnswer;
@@ -331,7 +354,7 @@ async function storedSession(home: Home, { isChosen, sessionId }: AttachRequest)
   try {
     const [result] = await Promise.all([home.upstream.call('sessions.getMetadata', { sessionId }), home.time.read()]);
     const session = isObject(result) && isObject(result['session']) ? result['session'] : undefined;
-    return { exists: session !== undefined, modifiedTime: session?.['modifiedTime'] };
+    return { exists: session !== undefined, isAbsent: session === undefined, modifiedTime: session?.['modifiedTime'] };
   } catch (error) {
     // A server that refuses this method: the create that follows says what is wrong.
     const failure = loadFailure(error);

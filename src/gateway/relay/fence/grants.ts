@@ -3,7 +3,16 @@ import { UnreachableError, parseMessage } from '../../../copilot/index.ts';
 import { GRANT_SECRET } from '../../../api/names.ts';
 import type { Clock } from '../../../kube/clock/clock.ts';
 import { fromKey, keyOf } from '../../../kube/types/types.ts';
-import { GRANT_METHOD, guardRefusal, type GuardErrorData, type GuardRule } from '../../../resources/guard-protocol.ts';
+import {
+  EPOCHS_METHOD,
+  GRANT_METHOD,
+  epochsOf,
+  guardRefusal,
+  stampedEpochs,
+  type GuardErrorData,
+  type GuardRule,
+  type StampedEpoch,
+} from '../../../resources/guard-protocol.ts';
 import { signGrant, type GrantIntent, type GrantSigner } from '../../../resources/session-grant.ts';
 import type { TenantRef } from '../../model.ts';
 import { FencedError, type RelayLimits, type ServerAnswer } from '../model.ts';
@@ -15,7 +24,7 @@ export interface FencedServer {
   readonly key: string;
   /** Where it can be connected to now; undefined: nowhere. */
   readonly podUID: string | undefined;
-  readonly upstream: Pick<Upstream, 'opened' | 'podUID' | 'requestWithin'>;
+  readonly upstream: Pick<Upstream, 'opened' | 'isOpen' | 'podUID' | 'requestWithin'>;
 }
 
 /** What is asked for. */
@@ -59,18 +68,15 @@ export class Grants {
   }
 
   /** Returns why the guard refuses it; undefined: it does not. @throws CopilotError, FencedError if there is no guard or no key */
-  async ask(server: FencedServer, pod: string, wanted: WantedGrant): Promise<GrantRefusal | undefined> {
-    const signers = this.#options.signers();
-    if (signers.length === 0) {
-      const secret = `Secret ${GRANT_SECRET}, which the operator makes in its namespace`;
-      throw new FencedError(`the gateway has no key yet that signs who may load it: it reads that of ${secret}`);
-    }
+  async ask(
+    server: FencedServer,
+    pod: string,
+    wanted: WantedGrant,
+    ms = this.#options.limits.callTimeoutMs,
+  ): Promise<GrantRefusal | undefined> {
     let refusal: GrantRefusal | undefined;
-    // While keys are rotated, the one that was taken last comes first.
-    for (const signer of signers.toSorted(
-      (a, b) => Number(b.id === this.#takenKey) - Number(a.id === this.#takenKey),
-    )) {
-      refusal = await this.#askBy(signer, server, pod, wanted);
+    for (const signer of this.#signers()) {
+      refusal = await this.#askBy(server, this.#signed(signer, server, pod, wanted), ms);
       if (refusal?.rule === 'BadGrant') continue;
       this.#takenKey = signer.id;
       break;
@@ -78,17 +84,50 @@ export class Grants {
     return refusal;
   }
 
-  async #askBy(
+  /**
+   * What the guard reads of the session on the shared volume, with a grant that it does not take; undefined: it does not say.
+   * @throws FencedError if there is no key
+   */
+  async epochs(
+    server: FencedServer,
+    pod: string,
+    wanted: WantedGrant,
+    ms: number,
+  ): Promise<readonly StampedEpoch[] | undefined> {
+    for (const signer of this.#signers()) {
+      const answer = await asked(server, EPOCHS_METHOD, { grant: this.#signed(signer, server, pod, wanted) }, ms);
+      if (answer.kind !== 'Answer') return undefined;
+      const message = parseMessage(answer.body);
+      if (message.kind === 'answer') return stampedEpochs(message.result);
+      if (message.kind !== 'error' || guardRefusal(message)?.rule !== 'BadGrant') return undefined;
+    }
+    return undefined;
+  }
+
+  /** While keys are rotated, the one that was taken last comes first. */
+  #signers(): readonly GrantSigner[] {
+    const signers = this.#options.signers();
+    if (signers.length === 0) {
+      const secret = `Secret ${GRANT_SECRET}, which the operator makes in its namespace`;
+      throw new FencedError(`the gateway has no key yet that signs who may load it: it reads that of ${secret}`);
+    }
+    return signers.toSorted((a, b) => Number(b.id === this.#takenKey) - Number(a.id === this.#takenKey));
+  }
+
+  #signed(
     signer: GrantSigner,
     server: FencedServer,
     pod: string,
     { sessionId: session, epoch, intent, gone }: WantedGrant,
-  ): Promise<GrantRefusal | undefined> {
-    const { tenant, clock, limits } = this.#options;
+  ): string {
+    const { tenant, clock } = this.#options;
     const issuedAt = new Date(clock.now()).toISOString();
     const names = { tenant: keyOf(tenant), server: server.key, pod, session };
-    const grant = signGrant({ ...names, epoch, intent, ...(gone.length > 0 && { gone }), issuedAt }, signer);
-    const answer = await asked(server, GRANT_METHOD, { grant }, limits.callTimeoutMs);
+    return signGrant({ ...names, epoch, intent, ...(gone.length > 0 && { gone }), issuedAt }, signer);
+  }
+
+  async #askBy(server: FencedServer, grant: string, ms: number): Promise<GrantRefusal | undefined> {
+    const answer = await asked(server, GRANT_METHOD, { grant }, ms);
     if (answer.kind === 'Lost') throw answer.error;
     if (answer.kind === 'Answer' && !answer.head.isError) return undefined;
     const error = answer.kind === 'Answer' ? parseMessage(answer.body) : undefined;
@@ -103,11 +142,29 @@ export class Grants {
   }
 }
 
+/** A guard knows a higher epoch than the one that it was told. */
+export class StaleEpochError extends FencedError {
+  readonly epoch: number;
+
+  constructor(epoch = 0) {
+    super('another replica of the gateway has it by now');
+    this.epoch = epoch;
+  }
+}
+
 /** What whoever wants a session is told of a guard that refuses it. */
 export function refusedBy(server: FencedServer, { rule, message }: GrantRefusal): FencedError {
   const remedy = REMEDIES[rule];
   const what = `the guard of server ${fromKey(server.key).name} refuses it (${rule}): ${message}`;
   return new FencedError(remedy === undefined ? what : `${what}; ${remedy}`);
+}
+
+/** No gateway gave it, and there is none above it: whoever writes to the volume did that. */
+export function forgedEpoch(sessionId: string, epoch: number): FencedError {
+  return new FencedError(
+    `the volume says that it is at epoch ${epoch}, which no gateway gives: ` +
+      `suspend the tenant, remove ${epochsOf(sessionId)} from the shared volume, and let it run again`,
+  );
 }
 
 /** The answer, copied: it is looked at later. */

@@ -138,7 +138,13 @@ export class Home {
       },
     });
     const onClosed = (session: Session): void => this.#endTurn(session, 'The session was closed');
-    this.unloading = new Unloading({ upstream, onClosed, forget, onFailure });
+    this.unloading = new Unloading({
+      upstream,
+      onClosed,
+      forget,
+      onFailure,
+      release: options.shared && ((session) => this.#release(session)),
+    });
     this.calls = new SessionCalls({
       upstream,
       unloading: this.unloading,
@@ -181,6 +187,10 @@ export class Home {
 
   async #admit(sessionId: string): Promise<void> {
     await this.fence?.admit(sessionId, this);
+  }
+
+  async #release({ id }: Session): Promise<boolean> {
+    return (await this.fence?.release(id, this)) === true;
   }
 
   get limits(): RelayLimits {

@@ -68,7 +68,8 @@ export class Moves<Home extends MovingHome> {
   }
 
   async #moveTo(other: Home, session: Session, fence: Fence): Promise<void> {
-    const { calls } = this.#options.home;
+    const { home } = this.#options;
+    const { calls } = home;
     // While it is closed here.
     void other.moves.connect();
     await session.moved(async () => {
@@ -78,7 +79,7 @@ export class Moves<Home extends MovingHome> {
       } catch (error) {
         // It is loaded when that is possible. Here it must not stay.
         calls.failed('sessions.close', error);
-        return calls.own('sessions.close', { sessionId: session.id });
+        return (await fence.release(session.id, home)) || calls.own('sessions.close', { sessionId: session.id });
       }
     });
     this.#give(session, other);

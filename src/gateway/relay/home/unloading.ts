@@ -12,6 +12,8 @@ export interface UnloadingOptions {
   /** Nobody needs the session any more. */
   readonly forget: (session: Session) => void;
   readonly onFailure: (method: string, error: unknown) => void;
+  /** Has the server unload a session such that any other may load it. Returns whether it has; undefined: no other one can. */
+  readonly release?: ((session: Session) => Promise<boolean>) | undefined;
 }
 
 export class Unloading {
@@ -56,7 +58,7 @@ export class Unloading {
     const method = 'sessions.close';
     await session.exclusively(async () => {
       if (!session.isLoaded) return;
-      const { upstream, onFailure } = this.#options;
+      const { upstream, onFailure, release } = this.#options;
       // Clients that are attached bring their rules along.
       if (session.clientCount === 0 && session.replay.restricts) {
         await askAgain(session.id, (each, params) => upstream.call(each, params)).catch((error: unknown) =>
@@ -65,7 +67,9 @@ export class Unloading {
       }
       try {
         await session.moved(async () => {
-          await upstream.call(method, { sessionId: session.id });
+          // One with clients is loaded again at once, mostly by the same server.
+          const isReleased = session.clientCount === 0 && (await release?.(session)) === true;
+          if (!isReleased) await upstream.call(method, { sessionId: session.id });
           return true;
         });
         upstream.dropEvents(session.id);
@@ -114,7 +118,7 @@ export class Unloading {
   async unload(session: Session): Promise<void> {
     await session.exclusively(async () => {
       if (session.clientCount > 0) return;
-      if (session.isLoaded) await this.#detach(session.id);
+      if (!(await this.#isReleased(session)) && session.isLoaded) await this.#detach(session.id);
       this.#options.upstream.releaseEvents(session.id);
       session.unloaded();
       // A client that attached meanwhile loads it again.
@@ -122,10 +126,23 @@ export class Unloading {
     });
   }
 
+  /** Background tasks would end with it: while there are such, the server unloads it when they have ended. */
+  async #isReleased(session: Session): Promise<boolean> {
+    const { release } = this.#options;
+    if (release === undefined || (await this.activity(session)) === 'Active') return false;
+    let isReleased = false;
+    await session.load.closedQuietly(async () => void (isReleased = await release(session)));
+    return isReleased;
+  }
+
   /** A client has closed it, or the server by itself. No idle comes of the turn that was running. */
   unloaded(session: Session): void {
-    if (session.unloaded()) this.#options.onClosed(session);
-    if (session.clientCount === 0) this.#options.forget(session);
+    const { onClosed, forget, release } = this.#options;
+    if (session.unloaded()) onClosed(session);
+    if (session.clientCount > 0) return;
+    // The volume does not say yet that it is loaded nowhere.
+    if (release === undefined) forget(session);
+    else void this.unload(session);
   }
 
   /** A request has met that the server has it in memory no more. */

@@ -114,7 +114,16 @@ export function isUngranted(answer: ServerAnswer): boolean {
 /** The answer that a server gives about a session which it does not know, where its guard has let the call not pass; any other one as it is. */
 export function asUnknown(answer: ServerAnswer, sessionId: string): ServerAnswer {
   if (!isUngranted(answer)) return answer;
-  return answerOf(Buffer.from(formatError(1, INTERNAL_ERROR, `Session not found: ${sessionId}`)), 1);
+  return failed(`Session not found: ${sessionId}`);
+}
+
+/** What a server answers whoever wants to attach to a session that there is not. */
+export function unknownSession(method: string, sessionId: string): ServerAnswer {
+  return failed(`Request ${method} failed with message: Session not found: ${sessionId}`);
+}
+
+function failed(message: string): ServerAnswer {
+  return answerOf(Buffer.from(formatError(1, INTERNAL_ERROR, message)), 1);
 }
 
 function isNoGrant(error: { readonly code: number; readonly data?: unknown }): boolean {

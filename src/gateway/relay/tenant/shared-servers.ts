@@ -78,6 +78,7 @@ export class SharedServers implements SharedVolume<Home> {
 
   close(): void {
     this.#isClosed = true;
+    this.fence.close();
     for (const look of this.#looks.values()) look.cancel();
     this.#looks.clear();
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { readRecord, signOf, writeRecord } from '../../../../src/gateway/locks/record.ts';
+import { leavingIn, readRecord, signOf, writeRecord } from '../../../../src/gateway/locks/record.ts';
 import type { SessionRecord } from '../../../../src/gateway/locks/store.ts';
 
 const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 });
@@ -9,7 +9,9 @@ const record: fc.Arbitrary<SessionRecord> = fc.record({
   epoch: fc.integer({ min: 1, max: 2 ** 40 }),
   state: fc.constantFrom('Moving', 'Placed'),
   place,
-  leaving: fc.array(place, { maxLength: 3 }),
+  leaving: fc.array(fc.oneof(place, fc.record({ server: text, podUID: text, epoch: fc.integer({ min: 1 }) })), {
+    maxLength: 3,
+  }),
   holder: text,
 });
 
@@ -31,6 +33,14 @@ describe('a record as text', () => {
   it('may have more after it, by a later version', () => {
     const known = { epoch: 7, state: 'Placed', place: { server: 's', podUID: 'p' }, leaving: [], holder: 'a' };
     expect(readRecord('7 Placed "a" [["s","p","new"],[],{"new":1}]')).toEqual(known);
+  });
+
+  it('does not leave again what is left, and each pod under its last epoch', () => {
+    const at = (podUID: string, epoch?: number) => ({ server: 's', podUID, ...(epoch !== undefined && { epoch }) });
+    const leaving = [at('a', 3), at('b', 4), at('c')];
+    const seen = { epoch: 7, state: 'Moving', place: at('b'), leaving, holder: 'h' } as const;
+    expect(leavingIn({ seen, place: at('d'), left: ['a'] })).toEqual([at('b', 7), at('c')]);
+    expect(leavingIn({ seen, place: at('b') })).toEqual([at('a', 3), at('c')]);
   });
 
   it.each([

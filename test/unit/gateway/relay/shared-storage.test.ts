@@ -1,8 +1,10 @@
 // Tenants whose servers share a volume, frame by frame: who may load a session, and where it goes on.
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { Fence } from '../../../../src/gateway/relay/fence/fence.ts';
-import { epochsOf, GUARD_ERROR } from '../../../../src/resources/guard-protocol.ts';
+import { formatAnswer } from '../../../../src/copilot/index.ts';
+import { Fence, type FencedServer } from '../../../../src/gateway/relay/fence/fence.ts';
+import { answerOf } from '../../../../src/gateway/relay/server/server-answer.ts';
+import { EPOCHS_METHOD, epochsOf, GUARD_ERROR, type StampedEpoch } from '../../../../src/resources/guard-protocol.ts';
 import { grantKeyPem, grantSigner } from '../../../../src/resources/session-grant.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { GuardedServers } from '../../../support/guarded-servers.ts';
@@ -43,6 +45,23 @@ function fenceOf(): Fence {
     limits: { awayMs: 10_000, callTimeoutMs: 30_000 },
     onFailure: () => undefined,
   });
+}
+
+/** A server whose guard grants everything. */
+function guardedServer(key: string, podUID: string, stamps: readonly StampedEpoch[]): FencedServer {
+  return {
+    key,
+    podUID,
+    upstream: {
+      opened: () => Promise.resolve(),
+      isOpen: true,
+      podUID,
+      requestWithin: (_ms, method, _params, answered) => {
+        const result = method === EPOCHS_METHOD ? { stamps } : {};
+        answered(answerOf(Buffer.from(formatAnswer(1, result)), 1));
+      },
+    },
+  };
 }
 
 const epochs = () => guards.grants.map(({ pod, intent, epoch }) => `${pod} ${intent} ${epoch}`);
@@ -128,7 +147,7 @@ describe('a session', () => {
   });
 
   it('has no record of a server whose connection is lost as soon as it opens', async () => {
-    const lost = { opened: () => Promise.resolve(), podUID: undefined, requestWithin: () => undefined };
+    const lost = { opened: () => Promise.resolve(), isOpen: false, podUID: undefined, requestWithin: () => undefined };
     const fence = fenceOf();
     const admitted = fence.admit('s', { key: 'team/acme-0', podUID: 'pod-of-0', upstream: lost });
     await expect(admitted).rejects.toThrow('team/acme-0: the connection was lost');
@@ -163,11 +182,33 @@ describe('a session', () => {
     expect((await recordOf('s'))?.epoch).toBe(1);
   });
 
-  it('that nobody has is unknown in the words of a server, and leaves no record', async () => {
+  it('that nobody has is unknown in the words of a server, and leaves no record and no epoch', async () => {
     expect((await called('session.mode.get', { sessionId: 's' }))?.error?.message).toBe('Session not found: s');
-    expect((await called('session.resume', { sessionId: 's' }))?.error?.message).toContain('Session not found: s');
+    const { error } = (await called('session.resume', { sessionId: 's' })) ?? {};
+    expect(error?.message).toBe('Request session.resume failed with message: Session not found: s');
     await settle();
-    expect(await recordOf('s')).toBeUndefined();
+    expect([await recordOf('s'), epochs()]).toEqual([undefined, []]);
+  });
+
+  it('of which neither store nor volume knows is resumed if the server has it', async () => {
+    guards.disk?.add('', 's');
+    expect((await called('session.resume', { sessionId: 's' }))?.result).toMatchObject({ at: '10.0.0.1' });
+  });
+
+  it('of which only the volume knows is closed where it is, before anybody says whether it exists', async () => {
+    guards.stamp('s', 1, 7);
+    expect((await called('session.resume', { sessionId: 's' }))?.error?.message).toContain('Session not found: s');
+    expect(guards.loadedAt('s')).toEqual(['pod-of-0']);
+  });
+
+  it('whose load could not be written as ended is written so when the store is back', async () => {
+    guards.failing = 'settle';
+    await called('session.create', { sessionId: 's' });
+    await world.clock.advance(20_000);
+    expect((await recordOf('s'))?.state).toBe('Moving');
+    guards.failing = undefined;
+    await world.clock.advance(5000);
+    expect((await recordOf('s'))?.state).toBe('Placed');
   });
 
   it('that is deleted has no record any more, and is closed elsewhere before', async () => {
@@ -191,6 +232,29 @@ describe('a session', () => {
     resume?.();
     await settle();
     expect([client.answer(id)?.result, epochs()]).toEqual([{ success: true }, ['pod-of-0 load 2']]);
+  });
+
+  it('that nobody uses is closed for good, unless the server still works on it', async () => {
+    await called('session.create', { sessionId: 's' });
+    world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: true });
+    client.leave();
+    await world.clock.advance(120_000);
+    expect([epochs(), world.serverAt(0).count('session.detach')]).toEqual([['pod-of-0 load 1'], 1]);
+    expect(world.relay.sessions()).toEqual([]);
+  });
+
+  it('that its server has unloaded by itself is closed for good when nobody is there', async () => {
+    await called('session.create', { sessionId: 's' });
+    client.leave();
+    world.serverAt(0).event('s', 'session.shutdown');
+    await settle();
+    expect(epochs()).toEqual(['pod-of-0 load 1', 'pod-of-0 close 2']);
+    expect(world.relay.sessions()).toEqual([]);
+    // The next one asks for a new epoch at once.
+    const other = world.client();
+    guards.disk?.add('', 's');
+    expect((await called('session.resume', { sessionId: 's' }, other))?.result).toBeDefined();
+    expect(epochs().at(-1)).toMatch(/^pod-of-. load 3$/);
   });
 
   it('is listed by one server, which has all of them', async () => {
@@ -376,6 +440,83 @@ describe('a server that is lost', () => {
     await world.clock.advance(20_000);
     expect(client.answer(id)?.error).toMatchObject({ data: { rule: 'Fenced' } });
     expect(world.serverAt(0).count('session.resume')).toBe(0);
+  });
+
+  it('is waited for by all that want the session at the same time, and not by one after the other', async () => {
+    await isHadBy('pod-of-1');
+    world.down.add('10.0.0.2');
+    guards.fates.set('pod-of-1', SHUTDOWN);
+    const clients = Array.from({ length: 10 }, () => world.client());
+    const ids = clients.map((each) => each.call('session.resume', { sessionId: 's' }));
+    await world.clock.advance(12_000);
+    for (const [index, each] of clients.entries())
+      expect(each.answer(ids[index] ?? 0)?.error).toMatchObject({ data: { rule: 'Fenced' } });
+  });
+
+  it('is not waited for any longer than one that is away, if it does not answer', async () => {
+    await isHadBy('pod-of-1');
+    world.answers.set('sessions.close', () => undefined);
+    guards.fates.set('pod-of-1', SHUTDOWN);
+    const id = client.call('session.resume', { sessionId: 's' });
+    await world.clock.advance(12_000);
+    expect(client.answer(id)?.error).toMatchObject({ data: { rule: 'Fenced' } });
+  });
+
+  it('is not waited for where the volume says that it has closed the session, whatever the record says', async () => {
+    await called('session.create', { sessionId: 's' });
+    guards.disk?.add('', 's');
+    client.leave();
+    await world.clock.advance(120_000);
+    expect(epochs()).toEqual(['pod-of-0 load 1', 'pod-of-0 close 2']);
+    expect(guards.loadedAt('s')).toEqual([]);
+    guards.fates.set('pod-of-0', SHUTDOWN);
+    lose();
+    // Another gateway has nothing but the record.
+    const stamps = [{ server: 'team/acme-0', pod: 'pod-of-0', epoch: 1, closedUnder: 2 }];
+    await fenceOf().admit('s', guardedServer('team/acme-1', 'pod-of-1', stamps));
+    expect((await recordOf('s'))?.leaving).toEqual([]);
+    // This one knows that it has closed it.
+    const { servers = [] } = world.fleet.find(TENANT) ?? {};
+    world.fleet.change({ servers: servers.filter(({ podUID }) => podUID !== 'pod-of-0') });
+    const other = world.client();
+    expect((await called('session.resume', { sessionId: 's' }, other))?.result).toMatchObject({ at: '10.0.0.2' });
+  });
+
+  it('is waited for where the volume does not say so, although it names nobody', async () => {
+    const place = { server: 'team/acme-1', podUID: 'pod-of-1' };
+    await guards.memory.advance(KEY, { seen: undefined, floor: 0, place, holder: 'the home before' });
+    world.down.add('10.0.0.2');
+    guards.fates.set('pod-of-1', SHUTDOWN);
+    guards.disk?.add('', 's');
+    const id = client.call('session.resume', { sessionId: 's' });
+    await world.clock.advance(12_000);
+    expect(client.answer(id)?.error).toMatchObject({ data: { rule: 'Fenced' } });
+    expect(world.serverAt(0).count('session.resume')).toBe(0);
+  });
+
+  it('is not waited for where another has taken the session since, and that was never written', async () => {
+    guards.play(world, 3);
+    const at = (index: number) => ({ server: `team/acme-${index}`, podUID: `pod-of-${index}` });
+    const before = { floor: 0, place: at(2), holder: 'the home before' };
+    const { record: seen } = await guards.memory.advance(KEY, { seen: undefined, ...before });
+    await guards.memory.advance(KEY, { ...before, seen, place: at(1) });
+    guards.stamp('s', 1, 2);
+    guards.disk?.add('', 's');
+    world.down.add('10.0.0.3');
+    guards.fates.set('pod-of-2', SHUTDOWN);
+    expect((await called('session.resume', { sessionId: 's' }))?.result).toMatchObject({ at: '10.0.0.1' });
+    expect(guards.loadedAt('s')).toEqual(['pod-of-0']);
+  });
+
+  it('is not waited for where the session was to go, and nobody has asked for it yet', async () => {
+    await isHadBy('pod-of-0');
+    const fence = fenceOf();
+    const none = guardedServer('team/acme-1', 'pod-of-1', []);
+    guards.fates.set('pod-of-0', { ...SHUTDOWN, isGone: true });
+    guards.fates.set('pod-of-1', SHUTDOWN);
+    await fence.prepare('s', none);
+    await fence.admit('s', guardedServer('team/acme-2', 'pod-of-2', []));
+    expect(await recordOf('s')).toMatchObject({ state: 'Placed', place: { podUID: 'pod-of-2' } });
   });
 
   it('leaves nothing of a session behind that it was not given before it was lost', async () => {
