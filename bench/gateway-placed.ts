@@ -147,7 +147,7 @@ async function frameFigure(redis: RedisServer): Promise<Figure> {
     stack.defer(() => client.close());
     return client;
   };
-  const [stored, memory] = [redisStore(redis), new MemoryStore(systemClock)];
+  const [stored, memory] = [redisStore(redis), new MemoryStore()];
   stack.defer(() => stored.close());
   const [through, without] = [await clientOf(stored, 'with Redis'), await clientOf(memory, 'without')];
   const uid = `uid-of-${TENANT.name}`;

@@ -178,8 +178,6 @@ export const Annotation = {
   sessionKey: `${GROUP}/session-key`,
   /** On such a Lease: on which server the session is, as gateways have agreed. */
   sessionRecord: `${GROUP}/session-record`,
-  /** On such a Lease: the number of its last lock. */
-  sessionLockEpoch: `${GROUP}/session-lock-epoch`,
   /** On the Lease of a tenant with such sessions: numbers that must not be used again, as JSON. */
   sessionEpochs: `${GROUP}/session-epochs`,
 } as const;

@@ -26,7 +26,7 @@ class Run {
   readonly pods: GuardedPod[] = [];
   readonly #files: MemoryFiles;
   readonly #mutant: GuardMutant;
-  #memory = new MemoryStore({ monotonic: () => 0 });
+  #memory = new MemoryStore();
   #isAway = false;
   #started = 0;
 
@@ -75,7 +75,7 @@ class Run {
       { weight: 5, go: () => this.turns.hold(`gateway-${this.dice.below(2)}`, 10 + this.dice.below(60)) },
       { weight: 2, go: () => this.turns.hold('volume', 5 + this.dice.below(20)) },
       { weight: 2, go: () => (this.#isAway = !this.#isAway) },
-      { weight: 2, go: () => (this.#memory = new MemoryStore({ monotonic: () => 0 })) },
+      { weight: 2, go: () => (this.#memory = new MemoryStore()) },
       { weight: 2, go: () => this.#replace(pod) },
     ];
     this.dice.weighted(faults)?.go();

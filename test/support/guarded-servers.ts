@@ -22,7 +22,6 @@ import {
   readGrant,
   type SessionGrant,
 } from '../../src/resources/session-grant.ts';
-import type { FakeClock } from './fake-clock.ts';
 import type { Frame, JournalEvent, RelayWorld, ServerEnd } from './relay-world.ts';
 import { SessionDisks } from './session-disks.ts';
 import { TENANT } from './static-fleet.ts';
@@ -77,8 +76,8 @@ export class GuardedServers {
   #fleet: RelayWorld['fleet'] | undefined;
   disk: SessionDisks | undefined;
 
-  constructor(clock: FakeClock) {
-    this.memory = new MemoryStore(clock);
+  constructor() {
+    this.memory = new MemoryStore();
     const signers = [grantSigner(PEM.privateKey)];
     const fateOf = (_namespace: string, podUID: string): Promise<PodFate> => Promise.resolve(this.#fateOf(podUID));
     this.means = {

@@ -42,11 +42,6 @@ export class RedisWorld implements AsyncDisposable {
     return store;
   }
 
-  /** Redis has a clock of its own: nothing but real time makes its locks older. */
-  pass(ms: number): Promise<void> {
-    return systemClock.sleep(ms);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#stores.map((store) => store.close()));
   }

@@ -98,6 +98,8 @@ export class Replica {
   readonly relay: RoutedRelay;
   /** What was told to the observer. */
   readonly observed: string[] = [];
+  /** What was logged. */
+  readonly logged: object[] = [];
   /** Its ends of streams. */
   readonly streams: Duplex[] = [];
   isGone = false;
@@ -131,7 +133,7 @@ export class Replica {
       unread: new UnreadMemory({ total: 2 ** 30, free: 0 }),
       clock: world.clock,
       random: () => 0,
-      log: { info: () => undefined },
+      log: { info: (fields) => void this.logged.push(fields) },
       observer,
       limits: world.limits,
     });
@@ -166,6 +168,8 @@ export class RoutedWorld {
   isEarlier = false;
   /** From now on holders are as those of an earlier version. */
   areHoldersEarlier = false;
+  /** Replicas that do not know the form in which all others say who their clients are. */
+  readonly ofEarlierForm = new Set<string>();
 
   constructor(limits: Partial<ForwardLimits> = {}, relayLimits: Partial<RelayLimits> = {}) {
     this.limits = limits;
@@ -190,6 +194,7 @@ export class RoutedWorld {
         this.replica(to).streams.push(far);
         const isHomeEarlier = this.isEarlier || this.areHoldersEarlier;
         this.replica(to).relay.accept(isHomeEarlier ? ofEarlierVersion(far) : far, from);
+        if (this.ofEarlierForm.has(to)) return saying(near, /"version":1/g, () => '"version":2');
         return this.areHoldersEarlier ? ofEarlierVersion(near) : near;
       },
     };
@@ -221,10 +226,14 @@ export class RoutedWorld {
 
 /** The end of a stream of a replica that does not say what it can do. */
 function ofEarlierVersion(stream: Duplex): Duplex {
+  // Of the same length, which the frame states.
+  return saying(stream, /,"takes(?:Over|Runs)":true/g, (text) => ' '.repeat(text.length));
+}
+
+/** The end of a stream of a replica that says something of the same length in place of this. */
+function saying(stream: Duplex, what: RegExp, other: (text: string) => string): Duplex {
   const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
-  const said = /,"takes(?:Over|Runs)":true/g;
   stream.write = (chunk: unknown, ...rest: unknown[]) =>
-    // Of the same length, which the frame states.
-    write(Buffer.from(String(chunk).replace(said, (text) => ' '.repeat(text.length))), ...rest);
+    write(Buffer.from(String(chunk).replace(what, other)), ...rest);
   return stream;
 }

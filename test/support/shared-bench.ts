@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { MemoryStore } from '../../src/gateway/locks/memory-store.ts';
 import type { PodFate } from '../../src/gateway/model.ts';
 import type { FenceMeans } from '../../src/gateway/relay/fence/fence.ts';
-import { systemClock } from '../../src/kube/clock/clock.ts';
 import { grantKeyPem, grantSigner, type GrantSigner } from '../../src/resources/session-grant.ts';
 import { withClient, type Binding } from './chat.ts';
 import type { ServerBinary } from './copilot-binary.ts';
@@ -75,7 +74,7 @@ export class SharedBench implements AsyncDisposable {
       const tenant = `${TENANT.namespace}/${TENANT.name}`;
       pods.push({ cli, guard: await GuardProcess.start({ tenant, server, podUID, cli, sessions, keyFile }), podUID });
     }
-    const store = new MemoryStore(systemClock);
+    const store = new MemoryStore();
     const signer = grantSigner(pem.privateKey);
     const fates = new Map<string, PodFate>();
     const runs: PodFate = { reason: 'Running', isGone: false, message: 'it may still run' };

@@ -23,7 +23,7 @@ export async function openCoordination(
       const { openRedisStore } = await import('../../gateway/locks/redis/open-redis-store.ts');
       return openRedisStore(options.redis, { clock, random, log });
     }
-    return options.type === 'memory' ? new MemoryStore(clock) : new KubernetesStore({ client, clock, namespace });
+    return options.type === 'memory' ? new MemoryStore() : new KubernetesStore({ client, clock, namespace });
   };
   const observer = new CoordinationMetrics(registry);
   const store = new ObservedStore({ store: await open(), clock, observer });

@@ -20,6 +20,8 @@ export interface ForwardedClientOptions {
   readonly unread: UnreadMemory;
   /** Decides about the client; `attach` or `refuse` follows. */
   readonly presented: (client: ForwardedClient, message: ClientMessage) => void;
+  /** Its holder speaks another version, and its clients are not taken. */
+  readonly foreign: () => void;
   /** Its connection is to be closed. Its holder may not hear of that by the stream, if much waits there to be read. */
   readonly cut: (client: ForwardedClient, reason: CloseReason) => void;
   /** It is gone, once and last. */
@@ -179,7 +181,10 @@ export class ForwardedClient implements ClientLink, Resident {
 
   #presented(message: ClientMessage): void {
     if (this.#message !== undefined) return;
-    if (!isClientMessage(message)) return this.refuse({ type: 'Refused', message: 'another version of the gateway' });
+    if (!isClientMessage(message)) {
+      this.#options.foreign();
+      return this.refuse({ type: 'Refused', message: 'another version of the gateway' });
+    }
     this.#message = message;
     this.#options.presented(this, message);
   }

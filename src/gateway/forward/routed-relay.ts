@@ -53,6 +53,8 @@ export interface RoutedRelayOptions {
 
 /** Clients that were cut, of which that is remembered until their holder comes with them again. */
 const REMEMBERED_CUTS = 1000;
+/** Peers of another version of which it is remembered that they were logged. */
+const REMEMBERED_PEERS = 100;
 
 /** The clients that are connected here, and those that peers forward. */
 export class RoutedRelay implements Relay {
@@ -66,6 +68,8 @@ export class RoutedRelay implements Relay {
   readonly #taken = new Members<ForwardedClient>();
   /** By the id of a client that a peer holds, why its connection is to be closed. */
   readonly #cut = new LruMap<string, CloseReason>(REMEMBERED_CUTS);
+  /** Peers of another version, each told of once. */
+  readonly #foreign = new LruMap<string, true>(REMEMBERED_PEERS);
   readonly #endListening: (() => void)[];
 
   constructor(options: RoutedRelayOptions) {
@@ -113,6 +117,7 @@ export class RoutedRelay implements Relay {
       limits: this.#limits,
       unread: this.#options.unread,
       presented: (presented, message) => void this.#presented(presented, message),
+      foreign: () => this.#tellForeign(from),
       cut: ({ id }, reason) => this.#cut.set(id, reason),
       gone: (gone) => {
         this.#taken.remove(member);
@@ -173,6 +178,16 @@ export class RoutedRelay implements Relay {
       this.#residents.add(ref, resident);
       return leg;
     });
+  }
+
+  /** Its clients wait, and are told only that there is no home now. */
+  #tellForeign(peer: string): void {
+    if (this.#foreign.get(peer)) return;
+    this.#foreign.set(peer, true);
+    this.#options.log.info(
+      { peer },
+      'a replica of another version forwards clients, which are not taken: they wait until replicas of one version are left',
+    );
   }
 
   /** Whether a route that was asked for in this generation still holds. */

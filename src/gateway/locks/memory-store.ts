@@ -1,51 +1,32 @@
 /** A store in the memory of this process: for a gateway that has one replica, and for tests. */
-import type { Clock } from '../../kube/clock/clock.ts';
 import { AvailabilityBoard } from './availability.ts';
-import { advanced, checkAcquire, checkAdvance, checkKey, checkTenant, checkTtl, isSame, settled } from './record.ts';
+import { advanced, checkAdvance, checkKey, checkTenant, isSame, settled } from './record.ts';
 import {
   CoordinationUnavailableError,
   MAX_EPOCH,
-  type Acquire,
-  type AcquireResult,
   type Advance,
   type Availability,
   type CoordinationStore,
   type ForgetResult,
-  type HeldLock,
-  type LockHolder,
   type RecordResult,
-  type ReleaseResult,
-  type RenewResult,
   type SessionKey,
   type SessionRecord,
 } from './store.ts';
 
 const PAGE = 1_000;
 
-interface Held extends LockHolder {
-  readonly until: number;
-}
-
 /** What is known of one tenant. */
 class Tenant {
   readonly records = new Map<string, SessionRecord>();
-  readonly locks = new Map<string, Held>();
   /** The highest epoch of a record that was forgotten. */
   forgotten = 0;
-  /** Of the last lock that was given. */
-  lockEpoch = 0;
 }
 
 /** It ends with the process: the next one finds no records. */
 export class MemoryStore implements CoordinationStore {
-  readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #board = new AvailabilityBoard();
   readonly #tenants = new Map<string, Tenant>();
   #isClosed = false;
-
-  constructor(clock: Pick<Clock, 'monotonic'>) {
-    this.#clock = clock;
-  }
 
   get availability(): Availability {
     return this.#board.now;
@@ -101,42 +82,9 @@ export class MemoryStore implements CoordinationStore {
     this.#tenants.delete(tenant);
   }
 
-  async acquire(key: SessionKey, wish: Acquire): Promise<AcquireResult> {
-    checkAcquire(wish);
-    const tenant = this.#tenantOf(key);
-    const now = this.#clock.monotonic();
-    const by = tenant.locks.get(key.session);
-    if (by !== undefined && now < by.until) return { outcome: 'Held', by: { holder: by.holder, epoch: by.epoch } };
-    tenant.lockEpoch = Math.max(tenant.lockEpoch, wish.floor) + 1;
-    const lock = { key, holder: wish.holder, epoch: tenant.lockEpoch, heldUntil: now + wish.ttlMs };
-    tenant.locks.set(key.session, { holder: lock.holder, epoch: lock.epoch, until: lock.heldUntil });
-    return { outcome: 'Acquired', lock };
-  }
-
-  async renew(lock: HeldLock, ttlMs: number): Promise<RenewResult> {
-    checkTtl(ttlMs);
-    const held = this.#heldBy(lock);
-    if (held === undefined) return { outcome: 'Lost' };
-    const heldUntil = this.#clock.monotonic() + ttlMs;
-    this.#tenantOf(lock.key).locks.set(lock.key.session, { ...held, until: heldUntil });
-    return { outcome: 'Renewed', lock: { ...lock, heldUntil } };
-  }
-
-  async release(lock: HeldLock): Promise<ReleaseResult> {
-    if (this.#heldBy(lock) === undefined) return { outcome: 'Lost' };
-    this.#tenantOf(lock.key).locks.delete(lock.key.session);
-    return { outcome: 'Released' };
-  }
-
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#tenants.clear();
-  }
-
-  #heldBy({ key, holder, epoch }: HeldLock): Held | undefined {
-    const found = this.#tenantOf(key).locks.get(key.session);
-    const isIts = found?.holder === holder && found.epoch === epoch && this.#clock.monotonic() < found.until;
-    return isIts ? found : undefined;
   }
 
   #tenantOf(key: SessionKey): Tenant {

@@ -3,16 +3,11 @@ import type { Clock } from '../../kube/clock/clock.ts';
 import type { CoordinationObserver, Operation, OperationResult } from './observer.ts';
 import {
   CoordinationUnavailableError,
-  type Acquire,
-  type AcquireResult,
   type Advance,
   type Availability,
   type CoordinationStore,
   type ForgetResult,
-  type HeldLock,
   type RecordResult,
-  type ReleaseResult,
-  type RenewResult,
   type SessionKey,
   type SessionRecord,
 } from './store.ts';
@@ -70,18 +65,6 @@ export class ObservedStore implements CoordinationStore {
     return this.#observe('forgetTenant', (store) => store.forgetTenant(tenant));
   }
 
-  acquire(key: SessionKey, wish: Acquire): Promise<AcquireResult> {
-    return this.#observe('acquire', (store) => store.acquire(key, wish));
-  }
-
-  renew(lock: HeldLock, ttlMs: number): Promise<RenewResult> {
-    return this.#observe('renew', (store) => store.renew(lock, ttlMs));
-  }
-
-  release(lock: HeldLock): Promise<ReleaseResult> {
-    return this.#observe('release', (store) => store.release(lock));
-  }
-
   close(): Promise<void> {
     return this.#options.store.close();
   }
@@ -107,7 +90,7 @@ export class ObservedStore implements CoordinationStore {
 
 function isLost(result: unknown): boolean {
   const { outcome } = (result ?? {}) as { readonly outcome?: string };
-  return outcome === 'Lost' || outcome === 'Held';
+  return outcome === 'Lost';
 }
 
 function resultOf(error: unknown): OperationResult {

@@ -1,20 +1,10 @@
 /** What is counted of a store. */
 
 /** What is asked of a store. */
-export const OPERATIONS = [
-  'read',
-  'advance',
-  'settle',
-  'forget',
-  'list',
-  'forgetTenant',
-  'acquire',
-  'renew',
-  'release',
-] as const;
+export const OPERATIONS = ['read', 'advance', 'settle', 'forget', 'list', 'forgetTenant'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
-/** `Done`: as it was asked. `Lost`: another was faster, or holds it. `Unavailable`: the store gave no answer. `Invalid`: a wrong argument. */
+/** `Done`: as it was asked. `Lost`: another was faster. `Unavailable`: the store gave no answer. `Invalid`: a wrong argument. */
 export const OPERATION_RESULTS = ['Done', 'Lost', 'Unavailable', 'Invalid'] as const;
 export type OperationResult = (typeof OPERATION_RESULTS)[number];
 

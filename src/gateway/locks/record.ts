@@ -1,7 +1,6 @@
 /** Records of sessions: what becomes of one by each step, and how it is written down. */
 import {
   MAX_EPOCH,
-  type Acquire,
   type Advance,
   type LeftPlace,
   type Place,
@@ -12,8 +11,6 @@ import {
 
 /** Characters of an id: what users choose has fewer. */
 const MAX_ID = 1_024;
-/** ms: an hour. Whoever needs a lock for longer renews it. */
-const MAX_TTL_MS = 3_600_000;
 
 /** @throws RangeError for a key that is none */
 export function checkKey({ tenant, session }: SessionKey): void {
@@ -35,19 +32,6 @@ export function checkAdvance({ floor, holder, place, seen }: Advance): void {
   checkText('place.podUID', place.podUID);
   if (Math.max(floor, seen?.epoch ?? 0) >= MAX_EPOCH)
     throw new RangeError(`epoch: there is none above ${MAX_EPOCH}, which was seen`);
-}
-
-/** @throws RangeError */
-export function checkAcquire({ floor, holder, ttlMs }: Acquire): void {
-  checkFloor(floor);
-  checkText('holder', holder);
-  checkTtl(ttlMs);
-}
-
-/** @throws RangeError */
-export function checkTtl(ttlMs: number): void {
-  if (!Number.isInteger(ttlMs) || ttlMs < 1 || ttlMs > MAX_TTL_MS)
-    throw new RangeError(`ttlMs: ${ttlMs} is not a whole number from 1 to ${MAX_TTL_MS}`);
 }
 
 function checkFloor(floor: number): void {

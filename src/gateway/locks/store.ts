@@ -56,40 +56,6 @@ export type RecordResult =
 export type ForgetResult =
   { readonly outcome: 'Forgotten' } | { readonly outcome: 'Lost'; readonly record: SessionRecord | undefined };
 
-/** Who holds a lock. */
-export interface LockHolder {
-  readonly holder: string;
-  /** Whole, above 0. It rises with each `acquire` of this lock that succeeds. */
-  readonly epoch: number;
-}
-
-/** A lock that this process holds. */
-export interface HeldLock extends LockHolder {
-  readonly key: SessionKey;
-  /** By this process's monotonic clock, ms: counted from before the request was sent, so no other can hold it earlier. */
-  readonly heldUntil: number;
-}
-
-/** A wish for a lock. */
-export interface Acquire {
-  /** Unique to who asks. */
-  readonly holder: string;
-  /** ms, after which others may have it unless it is renewed. The Kubernetes store rounds it up to seconds. */
-  readonly ttlMs: number;
-  /** As for a record. */
-  readonly floor: number;
-}
-
-/** `Held`: by another, or by the same holder, whose earlier request was thought lost: it may `renew` what it finds. */
-export type AcquireResult =
-  { readonly outcome: 'Acquired'; readonly lock: HeldLock } | { readonly outcome: 'Held'; readonly by: LockHolder };
-
-/** `Lost`: it has expired, or another holds it. */
-export type RenewResult = { readonly outcome: 'Renewed'; readonly lock: HeldLock } | { readonly outcome: 'Lost' };
-
-/** `Lost`: nothing was released, because it was not held any more. */
-export type ReleaseResult = { readonly outcome: 'Released' } | { readonly outcome: 'Lost' };
-
 /** Why a store cannot be used. Each has a paragraph in docs/runbooks/coordination-away.md. */
 export const UNAVAILABLE_REASONS = [
   /** No connection: it is down, the address is wrong, or the network is. */
@@ -136,7 +102,7 @@ export type Availability =
 export const MAX_EPOCH = 2 ** 52;
 
 /**
- * Records and locks of sessions. Every operation is atomic, and rejects with a {@link CoordinationUnavailableError} within seconds if the
+ * Records of sessions. Every operation is atomic, and rejects with a {@link CoordinationUnavailableError} within seconds if the
  * store does not answer: nothing is decided by what this process remembers. A wrong argument is a RangeError.
  *
  * A store that lost its data has no records, or older ones. So whoever finds none, or one below an epoch that it knows, advances with
@@ -159,13 +125,6 @@ export interface CoordinationStore {
   list(tenant: string): AsyncIterable<readonly (readonly [session: string, record: SessionRecord])[]>;
   /** Deletes all that is known of a tenant that is gone for ever, its epochs included. */
   forgetTenant(tenant: string): Promise<void>;
-
-  /** Takes the lock of the session if nobody holds it. Never waits. */
-  acquire(key: SessionKey, wish: Acquire): Promise<AcquireResult>;
-  /** If it is still held with this epoch: for another `ttlMs` from now. */
-  renew(lock: HeldLock, ttlMs: number): Promise<RenewResult>;
-  /** If it is still held with this epoch: it is free. Nobody else's lock is ever touched. */
-  release(lock: HeldLock): Promise<ReleaseResult>;
 
   readonly availability: Availability;
   /** Calls `listener` after each change of `availability`. Returns the function that ends it. */

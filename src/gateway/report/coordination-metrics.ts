@@ -22,11 +22,10 @@ export class CoordinationMetrics implements CoordinationObserver {
   constructor(registry: Registry) {
     const series = new Series(registry, 'copilot_coordination_');
     this.#series = series;
-    this.#operations = series.counter(
-      'operations_total',
-      'Operations on records and locks of sessions, by what came of them',
-      { operation: OPERATIONS, result: OPERATION_RESULTS },
-    );
+    this.#operations = series.counter('operations_total', 'Operations on records of sessions, by what came of them', {
+      operation: OPERATIONS,
+      result: OPERATION_RESULTS,
+    });
     this.#seconds = series.histogram(
       'operation_seconds',
       'How long operations took that the coordination store has answered',

@@ -89,6 +89,21 @@ describe('an application', () => {
       session('of-alice', { owner: 'alice', participants: ['bob'] }) as CopilotSession,
     );
     expect((await waitFor('the answer to a participant', bobs)).answer).toContain('You said: by bob');
+    await withClient(as('bob'), async (bob) => {
+      const his = await bob.resumeSession('of-alice', { onPermissionRequest: approveAll });
+      const heard: string[] = [];
+      his.on('user.message', ({ data }) => void heard.push(data.content));
+      await world.tenants.patch(CopilotSession, 'of-alice', { spec: { participants: null } });
+      const cut = async () => {
+        await expect(bobs()).rejects.toThrow('Session not found: of-alice');
+        return true;
+      };
+      await waitFor('the participant is none any more', cut, { withinMs: 60_000 });
+      heard.splice(0);
+      await chat(as('alice'), { prompt: 'for alice alone', resume: 'of-alice' });
+      await expect(his.send({ prompt: 'no more' })).rejects.toThrow('Session not found');
+      expect(heard).toEqual([]);
+    });
     await client.create(CopilotSession, session('of-carol', { owner: 'carol' }) as CopilotSession);
     const taking = async () => {
       await expect(chat(as('bob'), { prompt: 'x', sessionId: 'of-carol' })).rejects.toThrow('in use or reserved');

@@ -5,13 +5,16 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { HomeUnavailableError, PeerUnreachableError, type Peer } from '../../../src/gateway/peers/model.ts';
 import { leaseNameOf } from '../../../src/gateway/peers/lease.ts';
+import { TIMES } from '../../../src/gateway/peers/state.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { Lease } from '../../../src/kube/types/builtins.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { connect } from '../../support/kube.ts';
-import { ACME, nameOf, PeerReplica, PEERS_NAMESPACE } from '../../support/peer-replica.ts';
+import { ACME, fastClock, nameOf, PeerReplica, PEERS_NAMESPACE } from '../../support/peer-replica.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const keys = [{ id: 'first', key: randomBytes(32) }];
+const HOUR = 3_600_000;
 const members = (replica: PeerReplica): number => replica.peers.counts.members;
 
 let api: ApiServer;
@@ -231,6 +234,25 @@ describe('a replica that is cut off', () => {
     expect(a.peers.mayAct).toBe(true);
     expect(a.peers.counts.homes).toBe(1);
     expect(a.fencedAt).toEqual([]);
+  }, 60_000);
+
+  it('from its peers is taken for dead by its Lease alone, and not because clocks jump by hours', async () => {
+    const ahead = { a: HOUR, b: -HOUR };
+    const clockOf = (name: 'a' | 'b') => ({ ...fastClock, now: () => systemClock.now() + ahead[name] });
+    const a = await start(api, 'a', keys, { clock: clockOf('a') });
+    const b = await start(api, 'b', keys, { clock: clockOf('b') });
+    for (const replica of [a, b]) await waitFor('it knows the other', () => members(replica) === 1);
+    await a.claim();
+    for (const replica of [a, b]) replica.cutOffFromPeers();
+    Object.assign(ahead, { a: -HOUR, b: HOUR });
+    const until = fastClock.monotonic() + 2 * TIMES.lease;
+    await waitFor('a Lease would have expired', () => fastClock.monotonic() > until);
+    expect([a.peers.mayAct, b.peers.mayAct, a.fencedAt, b.fencedAt]).toEqual([true, true, [], []]);
+    expect(a.log.concat(b.log).join('\n')).not.toContain('it is dead');
+    await expect(b.claim()).rejects.toThrow(HomeUnavailableError);
+    a.cutOffFromApi();
+    expect(await b.claim()).toBe('Here');
+    expect(a.fencedAt).toHaveLength(1);
   }, 60_000);
 
   it('from the API server, with all others, goes on and takes further tenants', async () => {

@@ -123,6 +123,12 @@ describe('the metrics of the product', () => {
     expect(await series('copilot_server_restarts_waiting')).toEqual({ copilot_server_restarts_waiting: 5 });
   });
 
+  it('tell how many turns of shared sessions users hold, and for how long the oldest one', async () => {
+    count([]);
+    expect(await series('copilot_session_lock_held')).toEqual({ copilot_session_lock_held: 9 });
+    expect(await series('copilot_session_lock_oldest_seconds')).toEqual({ copilot_session_lock_oldest_seconds: 10 });
+  });
+
   it('count the replicas of the gateway that do not answer', async () => {
     count([]);
     expect(await series('copilot_silent_gateway_replicas')).toEqual({ copilot_silent_gateway_replicas: 8 });

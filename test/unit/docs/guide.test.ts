@@ -23,6 +23,7 @@ const PARTS = [
   'resumeSessionWithAuth',
   'Pattern 3',
   'withSessionLock',
+  'comparison of the patterns',
   'several servers behind a load balancer',
   'getNextServer',
   'getServerForUser',
@@ -51,6 +52,12 @@ describe('the page about the scaling guide', () => {
   it.each(PARTS)('says what to write for: %s', (part) => {
     const found = [...rows].find(([guide]) => guide.includes(part));
     expect(found?.[1]).toMatch(/\w/);
+  });
+
+  it('names the faults of the lock of the guide', () => {
+    const found = [...rows].find(([guide]) => guide.includes('withSessionLock'));
+    for (const fault of [/not renewed/, /two steps/, /nothing stops who has lost it/])
+      expect(found?.[1]).toMatch(fault);
   });
 
   it('puts nothing off', () => {

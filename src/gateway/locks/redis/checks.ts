@@ -40,7 +40,7 @@ export function judgeInfo(info: string, isCluster: boolean): InfoVerdict {
   const policy = fields.get('maxmemory_policy');
   if (policy === undefined || policy === 'noeviction') return {};
   return {
-    warning: `its maxmemory-policy is ${policy}: it may delete locks and records that are in use; set it to noeviction`,
+    warning: `its maxmemory-policy is ${policy}: it may delete records that are in use; set it to noeviction`,
   };
 }
 

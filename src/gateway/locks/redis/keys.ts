@@ -7,11 +7,10 @@ export const KEY_PREFIX = 'copilot-gateway:';
 /** Written now and then, to see whether writes are taken. */
 export const PROBE_KEY = `${KEY_PREFIX}probe`;
 
-/** The keys of one tenant; a lock is followed by the field of its session. */
+/** The keys of one tenant. */
 export interface TenantKeys {
   readonly records: string;
   readonly epochs: string;
-  readonly lock: string;
 }
 
 /** Tenants whose keys are remembered, because to compute them takes a good part of an operation. */
@@ -23,7 +22,7 @@ export function keysOf(tenant: string): TenantKeys {
   let keys = known.get(tenant);
   if (keys !== undefined) return keys;
   const slot = `${KEY_PREFIX}{${createHash('sha256').update(JSON.stringify(tenant)).digest('hex')}}`;
-  keys = { records: `${slot}:records`, epochs: `${slot}:epochs`, lock: `${slot}:lock:` };
+  keys = { records: `${slot}:records`, epochs: `${slot}:epochs` };
   if (known.size >= MAX_KNOWN) known.clear();
   known.set(tenant, keys);
   return keys;

@@ -47,7 +47,7 @@ export function openRedisStore(settings: RedisSettings, options: OpenRedisOption
     files.stop();
     await connection.close();
   };
-  return new RedisStore({ connection: { run: (command) => connection.run(command), close }, board, clock });
+  return new RedisStore({ connection: { run: (command) => connection.run(command), close }, board });
 }
 
 function followed(settings: RedisSettings, { clock, log }: OpenRedisOptions): FollowedFiles<RedisLogin> {

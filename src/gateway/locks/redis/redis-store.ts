@@ -1,12 +1,9 @@
-/** The store in Redis: a hash of records and one of epochs for each tenant, and a key that expires for each lock. */
-import type { Clock } from '../../../kube/clock/clock.ts';
+/** The store in Redis: a hash of records and one of epochs for each tenant. */
 import type { AvailabilityBoard } from '../availability.ts';
 import {
-  checkAcquire,
   checkAdvance,
   checkKey,
   checkTenant,
-  checkTtl,
   leavingIn,
   readRecord,
   settled,
@@ -17,23 +14,17 @@ import {
 import {
   CoordinationUnavailableError,
   MAX_EPOCH,
-  type Acquire,
-  type AcquireResult,
   type Advance,
   type Availability,
   type CoordinationStore,
   type ForgetResult,
-  type HeldLock,
-  type LockHolder,
   type RecordResult,
-  type ReleaseResult,
-  type RenewResult,
   type SessionKey,
   type SessionRecord,
 } from '../store.ts';
 import type { RedisConnection } from './connection.ts';
 import { fieldOf, keysOf, sessionOf } from './keys.ts';
-import { ACQUIRE, ADVANCE, FORGET, RELEASE, RENEW, SETTLE, type Script } from './scripts.ts';
+import { ADVANCE, FORGET, SETTLE, type Script } from './scripts.ts';
 
 /** Records that are asked for at once. */
 const PAGE = 1_000;
@@ -41,7 +32,6 @@ const PAGE = 1_000;
 export interface RedisStoreOptions {
   readonly connection: Pick<RedisConnection, 'run' | 'close'>;
   readonly board: AvailabilityBoard;
-  readonly clock: Pick<Clock, 'monotonic'>;
 }
 
 export class RedisStore implements CoordinationStore {
@@ -107,34 +97,7 @@ export class RedisStore implements CoordinationStore {
   async forgetTenant(tenant: string): Promise<void> {
     checkTenant(tenant);
     const { records, epochs } = keysOf(tenant);
-    // Its locks expire.
     await this.#options.connection.run((client) => client.delete([records, epochs]));
-  }
-
-  async acquire(key: SessionKey, { holder, ttlMs, floor }: Acquire): Promise<AcquireResult> {
-    checkKey(key);
-    checkAcquire({ holder, ttlMs, floor });
-    const { epochs } = keysOf(key.tenant);
-    const sentAt = this.#options.clock.monotonic();
-    const [outcome, found = ''] = await this.#run(
-      ACQUIRE,
-      [lockOf(key), epochs],
-      [JSON.stringify(holder), floor, ttlMs],
-    );
-    if (outcome !== 'Acquired') return { outcome: 'Held', by: holderIn(found, lockOf(key)) };
-    return { outcome, lock: { key, holder, epoch: Number(found), heldUntil: sentAt + ttlMs } };
-  }
-
-  async renew(lock: HeldLock, ttlMs: number): Promise<RenewResult> {
-    checkTtl(ttlMs);
-    const sentAt = this.#options.clock.monotonic();
-    const [outcome] = await this.#run(RENEW, [lockOf(lock.key)], [textOf(lock), ttlMs]);
-    return outcome === 'Renewed' ? { outcome, lock: { ...lock, heldUntil: sentAt + ttlMs } } : { outcome: 'Lost' };
-  }
-
-  async release(lock: HeldLock): Promise<ReleaseResult> {
-    const [outcome] = await this.#run(RELEASE, [lockOf(lock.key)], [textOf(lock)]);
-    return { outcome: outcome === 'Released' ? outcome : 'Lost' };
   }
 
   close(): Promise<void> {
@@ -183,22 +146,6 @@ function recordIn(text: string, key: string): SessionRecord {
   const record = readRecord(text);
   if (record === undefined) throw unreadable(key);
   return record;
-}
-
-function lockOf({ tenant, session }: SessionKey): string {
-  return `${keysOf(tenant).lock}${fieldOf(session)}`;
-}
-
-/** What the holder of a lock wrote. */
-function textOf({ holder, epoch }: LockHolder): string {
-  return `${epoch} ${JSON.stringify(holder)}`;
-}
-
-function holderIn(text: string, key: string): LockHolder {
-  const [, epoch = '', name = ''] = /^([1-9]\d{0,15}) (".*")$/s.exec(text) ?? [];
-  const holder = sessionOf(name);
-  if (holder === undefined) throw unreadable(key);
-  return { holder, epoch: Number(epoch) };
 }
 
 function unreadable(key: string): CoordinationUnavailableError {

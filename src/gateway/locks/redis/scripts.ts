@@ -52,29 +52,3 @@ redis.call('HSET', KEYS[2], 'forgotten', text(math.max(known('forgotten'), tonum
 redis.call('HDEL', KEYS[1], ARGV[1])
 return {'Forgotten'}
 `);
-
-/** Keys: lock, epochs. Arguments: holder, floor, time to live in ms. */
-export const ACQUIRE = script(`${EPOCHS}
-local found = redis.call('GET', KEYS[1])
-if found then return {'Held', found} end
-local least = math.max(known('locks'), tonumber(ARGV[2]))
-if least >= ${MAX_EPOCH} then return {'Exhausted'} end
-local epoch = text(least + 1)
-redis.call('HSET', KEYS[2], 'locks', epoch)
-redis.call('SET', KEYS[1], epoch .. ' ' .. ARGV[1], 'PX', ARGV[3])
-return {'Acquired', epoch}
-`);
-
-/** Keys: lock. Arguments: what its holder wrote, time to live in ms. */
-export const RENEW = script(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'Lost'} end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return {'Renewed'}
-`);
-
-/** Keys: lock. Arguments: what its holder wrote. */
-export const RELEASE = script(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'Lost'} end
-redis.call('DEL', KEYS[1])
-return {'Released'}
-`);

@@ -3,12 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { Annotation } from '../../../../src/api/names.ts';
 import { KubernetesStore } from '../../../../src/gateway/locks/kubernetes/kubernetes-store.ts';
-import { nameOfSession, selectorOf } from '../../../../src/gateway/locks/kubernetes/session-lease.ts';
-import type { CoordinationStore, SessionKey } from '../../../../src/gateway/locks/store.ts';
+import { nameOfSession, nameOfTenant, selectorOf } from '../../../../src/gateway/locks/kubernetes/session-lease.ts';
+import type { CoordinationStore, RecordResult, SessionKey } from '../../../../src/gateway/locks/store.ts';
 import { systemClock, type Clock } from '../../../../src/kube/clock/clock.ts';
 import { Lease } from '../../../../src/kube/types/builtins.ts';
 import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
-import { itHasLocks } from '../../../support/coordination-locks.ts';
 import { itIsACoordinationStore, place, type StoreWorld } from '../../../support/coordination-suite.ts';
 import { FaultProxy } from '../../../support/fault-proxy.ts';
 import { connect } from '../../../support/kube.ts';
@@ -27,22 +26,14 @@ afterAll(async () => {
   await api.stop();
 });
 
-/** Real time that can be made to pass. */
-function movedClock(): Clock & { pass(ms: number): void } {
-  let ahead = 0;
-  return { ...systemClock, monotonic: () => systemClock.monotonic() + ahead, pass: (ms) => void (ahead += ms) };
-}
-
 async function makeWorld(): Promise<StoreWorld> {
-  const clock = movedClock();
   const stores: CoordinationStore[] = [];
   return {
     open: () => {
-      const store = new KubernetesStore({ client: admin.client, clock, namespace: NAMESPACE });
+      const store = new KubernetesStore({ client: admin.client, clock: systemClock, namespace: NAMESPACE });
       stores.push(store);
       return store;
     },
-    pass: async (ms) => clock.pass(ms),
     [Symbol.asyncDispose]: async () => {
       await Promise.all(stores.map((store) => store.close()));
     },
@@ -51,10 +42,6 @@ async function makeWorld(): Promise<StoreWorld> {
 
 describe('the store in Leases', () => {
   itIsACoordinationStore(makeWorld);
-});
-
-describe('locks in Leases', () => {
-  itHasLocks(makeWorld);
 });
 
 describe('Leases of sessions', () => {
@@ -69,40 +56,17 @@ describe('Leases of sessions', () => {
     const store = open();
     const key = keyOf();
     const won = await store.advance(key, to);
-    const acquired = await store.acquire(key, { holder: 'alice', ttlMs: 60_000, floor: 0 });
     expect(await leasesOf(key)).toHaveLength(1);
     if (won.record !== undefined) await store.forget(key, won.record);
-    expect(new Set((await leasesOf(key)).map(({ spec }) => spec?.holderIdentity))).toEqual(new Set(['', 'alice']));
-    if (acquired.outcome === 'Acquired') await store.release(acquired.lock);
-    expect(await leasesOf(key)).toHaveLength(1);
+    expect((await leasesOf(key)).map(({ metadata }) => metadata.name)).toEqual([nameOfTenant(key.tenant)]);
     await store.forgetTenant(key.tenant);
     expect(await leasesOf(key)).toEqual([]);
     await store.close();
   });
 
-  it('of dead holders are taken over, whatever their clock said', async () => {
-    const key = keyOf();
-    const hourAhead = { ...systemClock, now: () => systemClock.now() + 3_600_000 };
-    const clock = { ...systemClock, now: () => systemClock.now() - 3_600_000, monotonic: () => at };
-    let at = 0;
-    const [dead, observer] = [open(hourAhead), open(clock)];
-    await dead.acquire(key, { holder: 'dead', ttlMs: 2_000, floor: 0 });
-    const wish = { holder: 'next', ttlMs: 2_000, floor: 0 };
-    expect((await observer.acquire(key, wish)).outcome).toBe('Held');
-    at = 1_999;
-    expect((await observer.acquire(key, wish)).outcome).toBe('Held');
-    at = 2_000;
-    expect(await observer.acquire(key, wish)).toMatchObject({ outcome: 'Acquired', lock: { epoch: 2 } });
-    await Promise.all([dead.close(), observer.close()]);
-  });
-
   it('are refused with another key in them, or spoilt, and named', async () => {
     const store = open();
-    for (const annotation of [
-      { [Annotation.sessionKey]: '["other","s"]' },
-      { [Annotation.sessionRecord]: 'hello' },
-      { [Annotation.sessionLockEpoch]: 'x' },
-    ]) {
+    for (const annotation of [{ [Annotation.sessionKey]: '["other","s"]' }, { [Annotation.sessionRecord]: 'hello' }]) {
       const key = keyOf();
       await store.advance(key, to);
       const name = nameOfSession(key);
@@ -163,37 +127,25 @@ describe('Leases of sessions', () => {
     await denied.close();
   });
 
-  it.each(['renew', 'release'] as const)(
-    'are not touched by a %s that comes after another has taken the lock',
-    async (how) => {
-      const proxy = await FaultProxy.start(api);
-      await using behind = connect(api.kubeconfig({ server: proxy.url }));
-      const clock = movedClock();
-      const [late, other] = [open(systemClock, behind.client), open(clock)];
-      const key = keyOf();
-      const held = await late.acquire(key, { holder: 'alice', ttlMs: 5_000, floor: 0 });
-      if (held.outcome !== 'Acquired') throw new Error('held');
-      const wish = { holder: 'bob', ttlMs: 5_000, floor: 0 };
-      expect((await other.acquire(key, wish)).outcome).toBe('Held');
-      const taken: string[] = [];
-      // Between what it has read and what it writes.
-      const takeOver = async (): Promise<void> => {
-        clock.pass(5_000);
-        taken.push((await other.acquire(key, wish)).outcome);
-      };
-      proxy.inject({ verb: how === 'renew' ? 'update' : 'delete' }, { kind: 'first', do: takeOver });
-      expect(how === 'renew' ? await late.renew(held.lock, 5_000) : await late.release(held.lock)).toEqual({
-        outcome: 'Lost',
-      });
-      expect([taken, proxy.pendingFaults]).toEqual([['Acquired'], 0]);
-      expect(await late.acquire(key, { ...wish, holder: 'carol' })).toMatchObject({
-        outcome: 'Held',
-        by: { holder: 'bob' },
-      });
-      await Promise.all([late.close(), other.close()]);
-      await proxy.stop();
-    },
-  );
+  it('are not deleted by one who forgets what another has written by then', async () => {
+    const proxy = await FaultProxy.start(api);
+    await using behind = connect(api.kubeconfig({ server: proxy.url }));
+    const [late, other] = [open(systemClock, behind.client), open()];
+    const key = keyOf();
+    const { record: seen } = await late.advance(key, to);
+    if (seen === undefined) throw new Error('none was written');
+    const written: RecordResult[] = [];
+    // Between what it has read and what it deletes.
+    const write = async (): Promise<void> =>
+      void written.push(await other.advance(key, { ...to, seen, holder: 'faster' }));
+    proxy.inject({ verb: 'delete' }, { kind: 'first', do: write });
+    const record = { epoch: 2, holder: 'faster' };
+    expect(await late.forget(key, seen)).toMatchObject({ outcome: 'Lost', record });
+    expect([written[0]?.outcome, proxy.pendingFaults]).toEqual(['Won', 0]);
+    expect(await late.read(key)).toMatchObject(record);
+    await Promise.all([late.close(), other.close()]);
+    await proxy.stop();
+  });
 
   it('are written once for each step, also if the answer was lost', async () => {
     const proxy = await FaultProxy.start(api);

@@ -1,175 +1,43 @@
-// What goes wrong with a real Redis: each is told with a remedy, nothing is decided meanwhile, and it heals by itself.
+// What is wrong with a real Redis that is set up wrongly: each is told with a remedy, and nothing is decided meanwhile.
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CoordinationStore, SessionRecord, UnavailableReason } from '../../../../src/gateway/locks/store.ts';
 import { freePort } from '../../../support/copilot-server.ts';
-import { place } from '../../../support/coordination-suite.ts';
 import { PrivateCA } from '../../../support/private-ca.ts';
-import { RedisServer } from '../../../support/redis-server.ts';
-import { RedisWorld, SOON } from '../../../support/redis-world.ts';
-import { TcpGate } from '../../../support/tcp-gate.ts';
+import {
+  advance,
+  endRedis,
+  expectAway,
+  folder,
+  heals,
+  key,
+  redis,
+  won,
+  worldOf,
+} from '../../../support/redis-faults.ts';
+import { SOON } from '../../../support/redis-world.ts';
 import { waitFor } from '../../../support/wait.ts';
 
-const key = { tenant: randomUUID(), session: 's' };
-const opened: AsyncDisposable[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).toReversed()) await each[Symbol.asyncDispose]();
-});
+afterEach(endRedis);
 
-async function redis(...args: Parameters<typeof RedisServer.start>): Promise<RedisServer> {
-  const server = await RedisServer.start(...args);
-  opened.push(server);
-  return server;
-}
-function worldOf(url: string): RedisWorld {
-  const world = new RedisWorld(url);
-  opened.push(world);
-  return world;
-}
-async function gate(port: number): Promise<{ gate: TcpGate; url: string }> {
-  const from = { host: '127.0.0.1', port: await freePort() };
-  const made = await TcpGate.start(from, { host: '127.0.0.1', port });
-  opened.push({ [Symbol.asyncDispose]: async () => made.stop() });
-  return { gate: made, url: `redis://127.0.0.1:${from.port}` };
-}
-function folder(): string {
-  const made = mkdtempSync(join(tmpdir(), 'redis-faults-'));
-  opened.push({ [Symbol.asyncDispose]: async () => rmSync(made, { recursive: true }) });
-  return made;
-}
-
-const advance = (store: CoordinationStore, seen?: SessionRecord, floor = 0, of = key) =>
-  store.advance(of, { seen, floor, place: place('0'), holder: `gateway-${randomUUID()}` });
-
-async function won(store: CoordinationStore, seen?: SessionRecord, floor = 0): Promise<SessionRecord> {
-  const result = await advance(store, seen, floor);
-  if (result.outcome !== 'Won') throw new Error(`lost to ${JSON.stringify(result.record)}`);
-  return result.record;
-}
-
-/** It says so with these words, nothing is written, and the metric is right. */
-async function expectAway(store: CoordinationStore, reason: UnavailableReason, ...words: string[]): Promise<void> {
-  const begun = performance.now();
-  // A session that has no record: it would be written.
-  const of = { ...key, session: randomUUID() };
-  const error = await advance(store, undefined, 0, of).catch((thrown: unknown) => thrown);
-  expect(error).toMatchObject({ name: 'CoordinationUnavailableError', reason });
-  expect(performance.now() - begun).toBeLessThan(5_000);
-  for (const word of words) expect((error as Error).message).toContain(word);
-  expect(store.availability).toMatchObject({ state: 'Unavailable', reason });
-}
-
-const heals = (store: CoordinationStore) =>
-  waitFor('the store is back', () => store.availability.state === 'Available', { withinMs: 15_000 });
-
-describe('Redis that goes away', () => {
-  it('and comes back empty has no records: epochs go on from what is known elsewhere', async () => {
-    const server = await redis();
-    const world = worldOf(server.url);
-    const [store, other] = [world.open({ times: SOON }), world.open({ times: SOON })];
-    let seen = await won(store);
-    seen = await won(store, seen);
-    const held = await store.acquire(key, { holder: 'alice', ttlMs: 60_000, floor: 0 });
-    if (held.outcome !== 'Acquired') throw new Error('held');
-    await other.read(key);
-    await server.kill();
-    await expectAway(store, 'Unreachable', '--redis-url', server.url);
-    await expectAway(other, 'Unreachable');
-    await waitFor('it is refused', () => {
-      const now = store.availability;
-      return now.state === 'Unavailable' && now.message.includes('ECONNREFUSED');
-    });
-    await server.start();
-    await Promise.all([heals(store), heals(other)]);
-    expect(await advance(store, seen)).toEqual({ outcome: 'Lost', record: undefined });
-    expect(await store.settle(key, seen)).toEqual({ outcome: 'Lost', record: undefined });
-    expect(await store.renew(held.lock, 60_000)).toEqual({ outcome: 'Lost' });
-    expect(await store.release(held.lock)).toEqual({ outcome: 'Lost' });
-    // Both find none, and know the same epoch: one of them wins, above it.
-    const results = await Promise.all([advance(store, undefined, seen.epoch), advance(other, undefined, seen.epoch)]);
-    expect(results.map(({ outcome }) => outcome).toSorted()).toEqual(['Lost', 'Won']);
-    expect(results.map(({ record }) => record?.epoch)).toEqual([seen.epoch + 1, seen.epoch + 1]);
-    const next = await store.acquire(key, { holder: 'bob', ttlMs: 1_000, floor: held.lock.epoch });
-    expect(next).toMatchObject({ outcome: 'Acquired', lock: { epoch: held.lock.epoch + 1 } });
-    expect(world.log.filter((line) => line.includes('answers again'))).toHaveLength(2);
+describe('an address of Redis that is wrong', () => {
+  it.each([
+    ['has a name that nobody knows', async () => 'redis://redis.invalid:6379'],
+    ['has a port where nobody listens', async () => `redis://127.0.0.1:${await freePort()}`],
+  ])('%s', async (_, url) => {
+    await expectAway(worldOf(await url()).open({ times: SOON }), 'Unreachable', '--redis-url');
   });
 
-  it('is noticed while it is paused, and a lock that ran out meanwhile is not held by anybody', async () => {
-    const server = await redis();
-    const [alice, bob] = [worldOf(server.url).open({ times: SOON }), worldOf(server.url).open({ times: SOON })];
-    const seen = await won(alice);
-    const held = await alice.acquire(key, { holder: 'alice', ttlMs: 1_500, floor: 0 });
-    if (held.outcome !== 'Acquired') throw new Error('held');
-    expect((await bob.acquire(key, { holder: 'bob', ttlMs: 1_500, floor: 0 })).outcome).toBe('Held');
-    server.pause();
-    await expectAway(alice, 'TimedOut', 'no answer', 'NetworkPolicy');
-    await expectAway(bob, 'TimedOut');
-    await waitFor('the lock has run out by the holder’s clock', () => performance.now() > held.lock.heldUntil);
-    server.resume();
-    await Promise.all([heals(alice), heals(bob)]);
-    expect(await alice.renew(held.lock, 1_000)).toEqual({ outcome: 'Lost' });
-    expect(await bob.acquire(key, { holder: 'bob', ttlMs: 1_000, floor: 0 })).toMatchObject({ lock: { epoch: 2 } });
-    // What was sent to it while it was paused may have been done, and then by one of those who sent it.
-    expect((await alice.read(key))?.epoch).toBeGreaterThanOrEqual(seen.epoch);
-  });
-
-  it('is as good when it is slow, until it is too slow', async () => {
-    const server = await redis();
-    const { gate: path, url } = await gate(server.port);
-    path.slow(40);
-    const store = worldOf(url).open({ times: SOON });
-    const seen = await won(store);
-    const results = await Promise.all(Array.from({ length: 20 }, () => advance(store, seen)));
-    expect(results.filter(({ outcome }) => outcome === 'Won')).toHaveLength(1);
-    path.slow(2_000);
-    path.reset();
-    await waitFor('it is lost', () => store.availability.state === 'Unavailable');
-    await expectAway(store, 'TimedOut');
-    path.mend();
-    await heals(store);
-    expect((await store.read(key))?.epoch).toBe(2);
-  });
-
-  it('frees a lock in one step, however slow: not what another holds by then', async () => {
-    const server = await redis();
-    const { gate: path, url } = await gate(server.port);
-    path.slow(400);
-    const patient = { ...SOON, operationMs: 15_000, connectMs: 15_000 };
-    const [slow, fast] = [worldOf(url).open({ times: patient }), worldOf(server.url).open()];
-    await Promise.all([slow.read(key), fast.read(key)]);
-    const held = await fast.acquire(key, { holder: 'alice', ttlMs: 600, floor: 0 });
-    if (held.outcome !== 'Acquired') throw new Error('held');
-    // It comes to Redis before the lock has run out. A second step would come after that.
-    const released = slow.release(held.lock);
-    const next = await waitFor('the lock is to be had', async () => {
-      const result = await fast.acquire(key, { holder: 'bob', ttlMs: 30_000, floor: 0 });
-      return result.outcome === 'Acquired' ? result.lock : undefined;
-    });
-    await released;
-    await slow.read(key);
-    expect((await fast.renew(next, 30_000)).outcome).toBe('Renewed');
-  });
-
-  it('is noticed when the path is cut, also if nobody is told', async () => {
-    const server = await redis();
-    const { gate: path, url } = await gate(server.port);
-    const store = worldOf(url).open({ times: SOON });
-    const seen = await won(store);
-    path.silence();
-    await expectAway(store, 'TimedOut');
-    path.mend();
-    await heals(store);
-    // It was not sent again.
-    expect(await store.read(key)).toEqual(seen);
-    path.cut();
-    await waitFor('it is lost', () => store.availability.state === 'Unavailable');
-    path.mend();
-    await heals(store);
+  it('is that of something else', async () => {
+    const web = createHttpServer((_, response) => response.end('hello'));
+    await once(web.listen(0, '127.0.0.1'), 'listening');
+    const store = worldOf(`redis://127.0.0.1:${(web.address() as AddressInfo).port}`).open({ times: SOON });
+    await expectAway(store, 'Unreachable', '--redis-url');
+    await store.close();
+    web.close();
   });
 });
 

@@ -5,7 +5,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { keysOf } from '../../../../src/gateway/locks/redis/keys.ts';
-import { itHasLocks } from '../../../support/coordination-locks.ts';
 import { itIsACoordinationStore, place } from '../../../support/coordination-suite.ts';
 import { RedisServer, startRedisCluster } from '../../../support/redis-server.ts';
 import { RedisWorld } from '../../../support/redis-world.ts';
@@ -26,35 +25,24 @@ describe('the store in Redis', () => {
   itIsACoordinationStore(async () => new RedisWorld(server.url));
 });
 
-describe('locks in Redis', () => {
-  itHasLocks(async () => new RedisWorld(server.url));
-});
-
 describe('the store in a cluster of Redis', () => {
   itIsACoordinationStore(async () => new RedisWorld(cluster.url));
-});
-
-describe('locks in a cluster of Redis', () => {
-  itHasLocks(async () => new RedisWorld(cluster.url));
 });
 
 describe('what is kept in Redis', () => {
   const to = { seen: undefined, floor: 0, place: place('0'), holder: 'gateway' };
 
-  it('is two keys for each tenant, and one for each lock while it is held', async () => {
+  it('is two keys for each tenant', async () => {
     await using world = new RedisWorld(server.url);
     await server.admin.flushall();
     const store = world.open();
     const tenant = randomUUID();
-    const { records, epochs, lock } = keysOf(tenant);
+    const { records, epochs } = keysOf(tenant);
     for (let session = 0; session < 10; session += 1) {
       const won = await store.advance({ tenant, session: `s-${session}` }, to);
       if (session > 4 && won.record !== undefined) await store.forget({ tenant, session: `s-${session}` }, won.record);
     }
-    const acquired = await store.acquire({ tenant, session: 's' }, { holder: 'a', ttlMs: 60_000, floor: 0 });
     const keys = async () => (await server.admin.keys('*')).filter((key) => key.includes('{')).toSorted();
-    expect(await keys()).toEqual([epochs, `${lock}"s"`, records]);
-    if (acquired.outcome === 'Acquired') await store.release(acquired.lock);
     expect(await keys()).toEqual([epochs, records]);
     expect(await server.admin.hlen(records)).toBe(5);
     await store.forgetTenant(tenant);
@@ -83,10 +71,6 @@ describe('what is kept in Redis', () => {
     for await (const page of store.list(key.tenant)) expect(page).toHaveLength(1);
     const placed = await store.read(key);
     if (placed !== undefined) expect((await store.forget(key, placed)).outcome).toBe('Forgotten');
-    const acquired = await store.acquire(key, { holder: 'a', ttlMs: 60_000, floor: 0 });
-    if (acquired.outcome !== 'Acquired') throw new Error('held');
-    expect((await store.renew(acquired.lock, 1_000)).outcome).toBe('Renewed');
-    expect((await store.release(acquired.lock)).outcome).toBe('Released');
     await store.forgetTenant(key.tenant);
     const denied = await server.admin.call('ACL', 'LOG');
     expect(denied).toEqual([]);

@@ -12,7 +12,7 @@ describe('a store that is observed', () => {
     const clock = new FakeClock();
     const told: [Operation, OperationResult, number][] = [];
     const observer = { operated: (...each: [Operation, OperationResult, number]) => void told.push(each) };
-    const store = new ObservedStore({ store: new MemoryStore(clock), clock, observer });
+    const store = new ObservedStore({ store: new MemoryStore(), clock, observer });
     const to = { seen: undefined, floor: 0, place, holder: 'a' };
     await store.read(key);
     const won = await store.advance(key, to);
@@ -22,9 +22,7 @@ describe('a store that is observed', () => {
       expect(page).toHaveLength(1);
       await clock.advance(250);
     }
-    await store.acquire(key, { holder: 'a', ttlMs: 1, floor: 0 });
-    await store.acquire(key, { holder: 'b', ttlMs: 1, floor: 0 });
-    await store.acquire(key, { holder: 'b', ttlMs: 0, floor: 0 }).catch(() => undefined);
+    await store.advance(key, { ...to, floor: -1 }).catch(() => undefined);
     await store.close();
     await store.forgetTenant(key.tenant).catch(() => undefined);
     const pages = store.list(key.tenant)[Symbol.asyncIterator]();
@@ -35,9 +33,7 @@ describe('a store that is observed', () => {
       ['advance', 'Lost', 0],
       ['settle', 'Done', 0],
       ['list', 'Done', 0.25],
-      ['acquire', 'Done', 0],
-      ['acquire', 'Lost', 0],
-      ['acquire', 'Invalid', 0],
+      ['advance', 'Invalid', 0],
       ['forgetTenant', 'Unavailable', 0],
       ['list', 'Unavailable', 0],
     ]);

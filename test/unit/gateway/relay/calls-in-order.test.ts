@@ -31,7 +31,7 @@ describe('where servers share a volume', () => {
 
   beforeEach(() => {
     const clock = new FakeClock();
-    guards = new GuardedServers(clock);
+    guards = new GuardedServers();
     world = new RelayWorld({ failoverMs: 60_000 }, { clock, shared: guards.means });
     guards.play(world, 2);
     client = world.client();

@@ -22,7 +22,7 @@ const RETRIED = new Set(['Fenced', 'CoordinationAway']);
 
 class OneVolume {
   readonly clock = new FakeClock();
-  readonly guards = new GuardedServers(this.clock);
+  readonly guards = new GuardedServers();
   readonly world: RelayWorld;
   readonly life: Life;
   readonly server: ModelServer;

@@ -20,7 +20,7 @@ let client: ClientEnd;
 
 beforeEach(() => {
   const clock = new FakeClock();
-  guards = new GuardedServers(clock);
+  guards = new GuardedServers();
   world = new RelayWorld({ failoverMs: 60_000 }, { clock, shared: guards.means });
   guards.play(world, 2);
   client = world.client();

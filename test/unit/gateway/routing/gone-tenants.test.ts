@@ -20,7 +20,7 @@ let deleted: (tenant: RoutedTenant) => void;
 
 beforeEach(async () => {
   clock = new FakeClock(0);
-  memory = new MemoryStore(clock);
+  memory = new MemoryStore();
   asked = [];
   [isAway, isBack] = [false, false];
   stop = new AbortController();
