@@ -23,7 +23,6 @@ import { PeerMetrics } from '../../gateway/report/peer-metrics.ts';
 import { RelayMetrics } from '../../gateway/report/relay-metrics.ts';
 import { addFleet } from '../../gateway/routing/add-fleet.ts';
 import { forgetGoneTenants } from '../../gateway/routing/gone-tenants.ts';
-import { ListedPodFates } from '../../gateway/routing/pod-fates.ts';
 import { SecretKeys } from '../../gateway/secret-keys.ts';
 import { postWakes, WakeAsker } from '../../gateway/wake-asker.ts';
 import { Client } from '../../kube/client/client.ts';
@@ -41,6 +40,7 @@ import type { Keys } from '../../kube/types/keys.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import { INTERNAL_AUDIENCE } from '../../resources/gateway-internal.ts';
 import type { WakeAsk } from '../../resources/operator-internal.ts';
+import { ListedPodFates } from '../../resources/pod-fates.ts';
 import { grantSignerOf } from '../../resources/grant-keys.ts';
 import { GRANT_KEYS, PEER_KEYS, STAMP_KEYS, type KeySecret } from '../../resources/key-secret.ts';
 import type { GrantSigner } from '../../resources/session-grant.ts';
@@ -127,7 +127,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     wakes: asker,
     shared: {
       store: coordination,
-      fates: new ListedPodFates(manager.client),
+      fates: new ListedPodFates({ client: manager.client, clock }),
       signers: signersOf(grantKeys),
       // No two processes have the same: a pod's name comes again with each start of its container.
       holder: randomUUID(),
