@@ -53,6 +53,27 @@ describe('the gateway', () => {
     }
   });
 
+  it('does not start with a store in memory beside another one, and does when that has ended', async () => {
+    const flags = ['--drain-timeout=1s', '--coordination=memory'];
+    const first = await GatewayProcess.start(api.kubeconfig, [`--listen-port=${await freePort()}`, ...flags]);
+    try {
+      const args = [join(PROJECT, 'src/main.ts'), 'gateway', `--kubeconfig=${api.kubeconfig}`, '--listen-port=1'];
+      const { code, stdout } = await run(process.execPath, [...args, ...flags]);
+      expect(code).not.toBe(0);
+      expect(stdout).toContain('--coordination=memory is for a gateway with one replica');
+      expect(stdout).toContain('kubectl scale --replicas=1');
+      expect(await first.stop()).toBe(0);
+    } finally {
+      await first.kill();
+    }
+    const next = await GatewayProcess.start(api.kubeconfig, [`--listen-port=${await freePort()}`, ...flags]);
+    try {
+      expect(await next.stop()).toBe(0);
+    } finally {
+      await next.kill();
+    }
+  });
+
   it.each([
     ['a password file that is not there', ['--redis-password-file=/nonexistent'], '--redis-password-file=/nonexistent'],
     ['an authority that is none', ['--redis-ca-file=/dev/null'], 'requires a --redis-url with rediss'],
