@@ -3,7 +3,7 @@
  * two halves of a client's connection.
  */
 import type { HibernationPhase, Isolation, Placement, TurnRule, UnavailableAction } from '../api/names.ts';
-import type { HeldTurn, TenantCount } from '../resources/gateway-internal.ts';
+import type { HeldTurn, ServerPlaces, TenantCount } from '../resources/gateway-internal.ts';
 import type { WakeAsk } from '../resources/operator-internal.ts';
 
 export type { PodFate, PodFates } from '../resources/pod-fate.ts';
@@ -281,6 +281,8 @@ export interface TenantUses {
   readonly idle: readonly (Omit<TenantCount, 'clients'> & { readonly idleMs: number })[];
   /** The turns of sessions that several users work on, by who holds them. */
   readonly heldTurns: readonly HeldTurn[];
+  /** Where sessions of tenants are whose servers share a volume. */
+  readonly places: readonly ServerPlaces[];
 }
 
 /** `Waiting`: for an answer of its clients. `Running`: a turn runs, or a prompt is on its way. `Idle`: neither. `Unloaded`: its server does not have it in memory. */

@@ -35,6 +35,7 @@ import { CopilotTenant } from '../../resources/tenant.ts';
 import { addSessionController } from '../../session/controller.ts';
 import { StoredLabel } from '../../session/decisions/labels.ts';
 import { SessionLocks } from '../../session/locks.ts';
+import { SessionPlaces } from '../../session/places.ts';
 import { ServerRegistry } from '../../servers/registry.ts';
 import { Survey } from '../../servers/survey/survey.ts';
 import { askDrains, askGateway } from '../../tenant/ask-gateway.ts';
@@ -199,6 +200,8 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
   });
   const locks = asking.clients && new SessionLocks(clock);
   asking.clients?.onHeldTurns((held) => locks?.update(held));
+  const places = asking.clients && new SessionPlaces();
+  asking.clients?.onPlaces((found) => places?.update(found));
   addSessionController({
     manager,
     sessions,
@@ -208,6 +211,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     claims,
     source: survey,
     locks,
+    places,
     recorder,
     facts: { operatorImage },
     concurrency,

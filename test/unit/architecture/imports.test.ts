@@ -126,6 +126,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'session-removal',
       'session-grant',
       'guard-protocol',
+      'pod-fate',
     ],
     [
       'binding',
@@ -133,7 +134,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'pod',
       'key-secret',
       'grant-keys',
-      'pod-gone',
+      'pod-fates',
       'session-holder',
       'session-index',
       'session-ttl',
@@ -144,14 +145,14 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   session: [
     ['model', 'builders', 'metrics', 'survey-watches', 'tenant-lookup'],
     ['decisions', 'servers', 'session-state', 'startup-grace', 'transitions'],
-    ['locks', 'plan', 'status'],
+    ['locks', 'places', 'plan', 'status'],
     ['status-writer'],
     ['removal', 'labeller'],
     ['reconciler'],
     ['controller'],
   ],
   guard: [
-    ['fence', 'key-file', 'lane', 'line', 'scan-call', 'server-watch'],
+    ['fence', 'key-file', 'lane', 'line', 'refusal-log', 'scan-call', 'server-watch'],
     ['methods', 'stamps'],
     ['stamp-disk'],
     ['fence-log'],
@@ -312,7 +313,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['gateway-peers'],
   ],
   'gateway/locks': [
-    ['observer', 'store'],
+    ['observer', 'sole-gateway', 'store'],
     ['availability', 'observed-store', 'record'],
     ['kubernetes', 'memory-store', 'redis'],
   ],
@@ -326,8 +327,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   'gateway/ownership': [['decide', 'stamp'], ['records']],
   'gateway/routing': [
-    ['owner-chain', 'pod-fate', 'serving', 'slim'],
-    ['known-models', 'known-pods', 'pod-fates'],
+    ['owner-chain', 'serving', 'slim'],
+    ['known-models', 'known-pods'],
     ['fleet'],
     ['add-fleet', 'gone-tenants'],
   ],
