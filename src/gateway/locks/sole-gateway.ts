@@ -89,14 +89,14 @@ export class SoleGateway {
     const isFree = holder === '' || holder.startsWith(`${pod}_`);
     // Whoever renews it lives, whatever the clocks of the two say.
     if (!isFree && before !== undefined && seen !== before) throw taken(holder);
-    if (isFree || now - seen.since >= TIMES.lease) this.#lease = await unlessFaster(this.#write(lease, stop));
+    if (isFree || now - seen.since >= TIMES.lease) this.#lease = await unlessFaster(this.#write(lease, stop), lease);
     return seen;
   }
 
   async #renew(stop: AbortSignal): Promise<void> {
     const { client, namespace } = this.#options;
     if (this.#lease === undefined) return;
-    const written = await unlessFaster(this.#write(this.#lease, stop));
+    const written = await unlessFaster(this.#write(this.#lease, stop), this.#lease);
     if (written !== undefined) return void (this.#lease = written);
     const options = { signal: stop, deadlineMs: TIMES.request };
     const found = await ignoreNotFound(client.get(Lease, { namespace, name: NAME }, options));
@@ -142,12 +142,14 @@ function taken(holder: string): ConfigError {
   );
 }
 
-/** Undefined: somebody was faster. */
-async function unlessFaster(write: Promise<Lease>): Promise<Lease | undefined> {
+/** Undefined: somebody was faster. `before`: what is replaced. */
+async function unlessFaster(write: Promise<Lease>, before: Lease | undefined): Promise<Lease | undefined> {
   try {
     return await write;
   } catch (error) {
-    if (isConflict(error) || isAlreadyExists(error) || isNotFound(error)) return undefined;
+    // Of one that is created it says that the namespace does not exist.
+    const isDeleted = before !== undefined && isNotFound(error);
+    if (isConflict(error) || isAlreadyExists(error) || isDeleted) return undefined;
     throw error;
   }
 }

@@ -120,6 +120,15 @@ describe('a gateway with a store in memory', () => {
     expect(end()).toContain('gateway-b runs');
   });
 
+  it('says what is wrong while it cannot write the Lease, such as that its namespace does not exist', async () => {
+    const create = () => Promise.reject(new StatusError(REQUEST, { code: 404, reason: 'NotFound' }));
+    const log = { info: () => undefined, warn: (_fields: object, message: string) => void logged.push(message) };
+    const means = { client: { ...client, create } as never, log: log as never, clock, namespace: 'none' };
+    const claim = claimOf(new SoleGateway({ ...means, pod: 'gateway-a', id: '1' }));
+    await clock.advance(30_000);
+    expect([claim(), logged]).toEqual(['waits', ['the Lease of the one gateway cannot be written']]);
+  });
+
   it('makes its Lease again when somebody deletes it', async () => {
     const { end } = await running('gateway-a');
     stored = undefined;
