@@ -1,10 +1,12 @@
 /** The guard: accepts connections, and makes one to the server for each. */
 import { connect, createServer, type Server } from 'node:net';
 import type { Logger } from 'pino';
+import type { Clock } from '../kube/clock/clock.ts';
 import { listen, type Address } from '../kube/runtime/listen.ts';
 import type { SessionGrant } from '../resources/session-grant.ts';
 import { socketLine } from './line.ts';
 import { Pair, type PairObserver } from './pair.ts';
+import { RefusalLog } from './refusal-log.ts';
 import type { Sessions } from './sessions.ts';
 
 export interface GuardOptions {
@@ -16,6 +18,7 @@ export interface GuardOptions {
   readonly readGrant: (text: unknown) => SessionGrant;
   /** A connection to the server has failed. */
   readonly unreachable: () => void;
+  readonly clock: Pick<Clock, 'monotonic'>;
   readonly log: Logger;
 }
 
@@ -29,10 +32,12 @@ export class Guard {
   readonly #options: GuardOptions;
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
+  readonly #refusals: RefusalLog;
 
   constructor(options: GuardOptions) {
     this.#options = options;
-    const { server, sessions, readGrant } = options;
+    const { server, sessions, readGrant, log, clock } = options;
+    this.#refusals = new RefusalLog(log, clock);
     this.#server = createServer(SOCKET, (socket) => {
       const pair: Pair = new Pair({
         client: (events) => socketLine(socket, events),
@@ -71,7 +76,7 @@ export class Guard {
     const { log, unreachable } = this.#options;
     return {
       unreachable,
-      refused: (method, { rule, message }) => log.info({ method, rule }, `refused a call: ${message}`),
+      refused: (method, refusal) => this.#refusals.refused(method, refusal),
       broken: (side, message) => log.warn({ side }, `closed a connection: ${message}`),
       ended,
     };

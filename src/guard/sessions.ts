@@ -4,7 +4,7 @@ import type { SessionGrant } from '../resources/session-grant.ts';
 import { decideCall, decideGrant, type CallKind, type Fence, type GrantVerdict, type HeldGrant } from './fence.ts';
 import type { FenceStore } from './fence-log.ts';
 import { Lane } from './lane.ts';
-import type { Stamps } from './stamps.ts';
+import { SpoiltStampError, type Stamps } from './stamps.ts';
 
 /** For which server a guard stands. */
 export interface GuardIdentity extends EpochHolder {
@@ -90,13 +90,13 @@ export class Sessions {
     });
     await turn;
     try {
-      const verdict = await this.#take(grant);
+      const verdict = await this.#take(grant, caller);
       if (verdict.outcome === 'Refused') return { rule: verdict.reason, ...withoutReason(verdict) };
       caller.held.set(session, { epoch, intent });
       return undefined;
     } catch (error) {
       this.#options.failed(error, session);
-      return storageFailed(session);
+      return storageFailed(session, error);
     } finally {
       lane.left('Grant');
       this.#leave(session, lane);
@@ -181,18 +181,18 @@ export class Sessions {
       return undefined;
     } catch (error) {
       this.#options.failed(error, session);
-      return storageFailed(session);
+      return storageFailed(session, error);
     }
   }
 
-  async #take(grant: SessionGrant): Promise<GrantVerdict> {
+  async #take(grant: SessionGrant, caller: Caller): Promise<GrantVerdict> {
     const { session, epoch } = grant;
     const { stamps } = this.#options;
-    let verdict = await this.#decide(grant);
+    let verdict = await this.#decide(grant, caller);
     if (verdict.outcome === 'Granted' && verdict.claim) {
       const isClaimed = await stamps.claim(session, epoch);
       // Another may have claimed another epoch in the same moment: both look again, and not both find themselves alone.
-      verdict = await this.#decide(grant);
+      verdict = await this.#decide(grant, caller);
       if (verdict.outcome === 'Granted' && verdict.claim)
         throw new Error(`the claim of session ${session} is not there`);
       if (verdict.outcome === 'Refused' && isClaimed) await stamps.unclaim(session, epoch);
@@ -203,17 +203,19 @@ export class Sessions {
     return verdict;
   }
 
-  async #decide(grant: SessionGrant): Promise<GrantVerdict> {
-    const stamps = await this.#options.stamps.read(grant.session);
-    return decideGrant(grant, this.#options.self.pod, { fence: this.#fences.get(grant.session), stamps });
+  async #decide(grant: SessionGrant, { held }: Caller): Promise<GrantVerdict> {
+    const { session } = grant;
+    const stamps = await this.#options.stamps.read(session);
+    const known = { fence: this.#fences.get(session), stamps, held: held.get(session) };
+    return decideGrant(grant, this.#options.self.pod, known);
   }
 
   /** A closed session is closed at once, and what is open is so only when that is durable. */
   async #keep(session: string, fence: Fence): Promise<void> {
     const before = this.#fences.get(session);
-    if (before?.epoch === fence.epoch && before.state === fence.state) return;
+    if (before?.epoch === fence.epoch && before.state === fence.state) return void this.#fences.set(session, fence);
     if (fence.state === 'Closed') this.#fences.set(session, fence);
-    await this.#options.fences.save(session, fence);
+    await this.#options.fences.save(session, { epoch: fence.epoch, state: fence.state });
     // A deletion may end after the next grant.
     if (this.#epochOf(session) <= fence.epoch) this.#fences.set(session, fence);
   }
@@ -242,11 +244,13 @@ export class Sessions {
   }
 }
 
-function storageFailed(session: string): Refusal {
-  return {
-    rule: 'StorageFailed',
-    message: `the epoch of session ${session} could not be read or stored; try again later`,
-  };
+function storageFailed(session: string, error: unknown): Refusal {
+  // The words of a file system have paths of the pod in them. They are in the log.
+  const what =
+    error instanceof SpoiltStampError
+      ? `session ${session}: ${error.message}`
+      : `the epoch of session ${session} could not be read or stored; try again later`;
+  return { rule: 'StorageFailed', message: what };
 }
 
 function withoutReason({
