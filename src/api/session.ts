@@ -154,7 +154,13 @@ const sessionStatus = z.object({
       'Pending: no turn yet. Idle: it has had turns and none is running. Active: a turn is running. Expired: its time to live has passed and its data was deleted. Lost: its data is gone, and the operator did not delete it.',
     ),
   sessionId: z.string().max(253).exactOptional().describe('Id of the session on the server.'),
-  server: z.string().max(63).exactOptional().describe('Name of the server whose volume holds the session.'),
+  server: z
+    .string()
+    .max(63)
+    .exactOptional()
+    .describe(
+      'Name of the server whose volume holds the session. Where servers share a volume: the one that has it in memory, or had it last, as the gateway says every half minute.',
+    ),
   lastActivityTime: z.iso
     .datetime()
     .exactOptional()

@@ -3,8 +3,10 @@
  * two halves of a client's connection.
  */
 import type { HibernationPhase, Isolation, Placement, TurnRule, UnavailableAction } from '../api/names.ts';
-import type { HeldTurn, TenantCount } from '../resources/gateway-internal.ts';
+import type { HeldTurn, ServerPlaces, TenantCount } from '../resources/gateway-internal.ts';
 import type { WakeAsk } from '../resources/operator-internal.ts';
+
+export type { PodFate, PodFates } from '../resources/pod-fate.ts';
 
 /** Who a client is, as admission found out. */
 export interface Identity {
@@ -146,22 +148,6 @@ export interface GatewayServer {
   readonly tokenRefused: () => void;
 }
 
-/** Whether anything of a pod can still run: whether a session that was loaded there may be loaded elsewhere. */
-export interface PodFate {
-  /** `Deleted`: the API server does not have it. `Ended`: its kubelet says that its containers have ended. */
-  readonly reason: 'Deleted' | 'Ended' | 'Terminating' | 'NotReported' | 'Running' | 'Unknown';
-  /** Nothing of it can write any more, now and later. */
-  readonly isGone: boolean;
-  /** For clients, as a sentence without an end: which pod on which node, and what its administrator can do. */
-  readonly message: string;
-}
-
-/** Finds out what became of pods. */
-export interface PodFates {
-  /** Asks the API server, and believes no cache: it may be late, and who changes labels of a pod takes it out of one. */
-  fateOf(namespace: string, podUID: string): Promise<PodFate>;
-}
-
 /** That the turns in a pod are to end, and no new ones begin: what the operator states before it replaces or stops the pod. */
 export interface StatedDrain {
   /** `namespace/server`. */
@@ -295,6 +281,8 @@ export interface TenantUses {
   readonly idle: readonly (Omit<TenantCount, 'clients'> & { readonly idleMs: number })[];
   /** The turns of sessions that several users work on, by who holds them. */
   readonly heldTurns: readonly HeldTurn[];
+  /** Where sessions of tenants are whose servers share a volume. */
+  readonly places: readonly ServerPlaces[];
 }
 
 /** `Waiting`: for an answer of its clients. `Running`: a turn runs, or a prompt is on its way. `Idle`: neither. `Unloaded`: its server does not have it in memory. */

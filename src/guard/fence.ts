@@ -4,12 +4,14 @@
  * test/unit/guard).
  */
 import type { EpochHolder, GuardRule } from '../resources/guard-protocol.ts';
-import type { SessionGrant } from '../resources/session-grant.ts';
+import type { GrantIntent, SessionGrant } from '../resources/session-grant.ts';
 
 /** What a guard remembers of a session, in its own directory. `Closed`: it was closed here under the epoch, which never opens here. */
 export interface Fence {
   readonly epoch: number;
   readonly state: 'Open' | 'Closed';
+  /** What was granted last under the epoch. Undefined: not since this process started, and all connections of before have ended. */
+  readonly intent?: GrantIntent | undefined;
 }
 
 /** That a pod took a session, by the shared volume. Mostly there is one; more if a guard died while it took the session, or is about to. */
@@ -26,6 +28,8 @@ export interface Known {
   readonly fence: Fence | undefined;
   /** The highest epoch first. */
   readonly stamps: readonly Stamp[];
+  /** What the connection that asks was granted before. */
+  readonly held?: HeldGrant | undefined;
 }
 
 /** What a grant is answered. With `claim` it is not so yet: the pod has to claim the epoch on the shared volume, and to decide again. */
@@ -51,18 +55,20 @@ export function decideGrant(grant: SessionGrant, pod: string, known: Known): Gra
 }
 
 function decideLoad(grant: SessionGrant, pod: string, known: Known): GrantVerdict {
-  const { epoch, gone = [] } = grant;
+  const { epoch, intent, gone = [] } = grant;
   const { fence, stamps } = known;
   const isMine = ({ holder }: Stamp): boolean => holder.pod === pod;
   // What was closed here under an epoch is another's under the same one.
   const isClosedHere = stamps.some((stamp) => isMine(stamp) && (stamp.closedUnder ?? 0) >= epoch);
   if (isClosedHere || (fence?.epoch === epoch && fence.state === 'Closed')) return stale(grant, known);
+  if (isOthers(grant, known)) return stale(grant, known);
   const same = stamps.find((stamp) => stamp.epoch === epoch);
   if (same !== undefined && !isMine(same)) return stale(grant, known);
   const open = stamps.find(
     (stamp) => !isMine(stamp) && stamp.closedUnder === undefined && !gone.includes(stamp.holder.pod),
   );
-  if (open === undefined) return { outcome: 'Granted', fence: { epoch, state: 'Open' }, claim: same === undefined };
+  if (open === undefined)
+    return { outcome: 'Granted', fence: { epoch, state: 'Open', intent }, claim: same === undefined };
   return {
     outcome: 'Refused',
     reason: 'NotClosed',
@@ -70,6 +76,14 @@ function decideLoad(grant: SessionGrant, pod: string, known: Known): GrantVerdic
     epoch: highestEpoch(known),
     holder: open.holder,
   };
+}
+
+/**
+ * Whether another one has taken the epoch for something else: the store gives it to the gateway, and the operator counts on from what guards
+ * say, so both may have come to the same number. Who has the session under it may do either.
+ */
+function isOthers({ epoch, intent }: SessionGrant, { fence, held }: Known): boolean {
+  return fence?.epoch === epoch && held?.epoch !== epoch && fence.intent !== undefined && fence.intent !== intent;
 }
 
 /** The epoch must be above the one under which it is open here, or its holder could not be told from who closes. */

@@ -1,11 +1,13 @@
 /** The guard: accepts connections, and makes one to the server for each. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
+import type { Clock } from '../kube/clock/clock.ts';
 import { listen, type Address } from '../kube/runtime/listen.ts';
 import type { SessionGrant } from '../resources/session-grant.ts';
 import { socketLine } from './line.ts';
 import { Pair, type PairObserver } from './pair.ts';
 import { PartialFrames } from './partial-frames.ts';
+import { RefusalLog } from './refusal-log.ts';
 import type { Sessions } from './sessions.ts';
 
 export interface GuardOptions {
@@ -17,6 +19,7 @@ export interface GuardOptions {
   readonly readGrant: (text: unknown) => SessionGrant;
   /** A connection to the server has failed. */
   readonly unreachable: () => void;
+  readonly clock: Pick<Clock, 'monotonic'>;
   readonly log: Logger;
   /** Connections at once; default {@link MOST_CONNECTIONS}. */
   readonly mostConnections?: number;
@@ -36,9 +39,11 @@ export class Guard {
   /** The one first that has said nothing for the longest time. */
   readonly #pairs = new Set<Pair>();
   readonly #partial = new PartialFrames(MOST_PARTIAL_BYTES);
+  readonly #refusals: RefusalLog;
 
   constructor(options: GuardOptions) {
     this.#options = options;
+    this.#refusals = new RefusalLog(options.log, options.clock);
     this.#server = createServer(SOCKET, (socket) => this.#accept(socket));
   }
 
@@ -99,7 +104,7 @@ export class Guard {
         this.#partial.hold(pair, partialBytes);
         if (this.#pairs.delete(pair)) this.#pairs.add(pair);
       },
-      refused: (method, { rule, message }) => log.info({ method, rule }, `refused a call: ${message}`),
+      refused: (method, refusal) => this.#refusals.refused(method, refusal),
       broken: (side, message) => log.warn({ side }, `closed a connection: ${message}`),
       ended: () => {
         this.#partial.hold(pairOf(), 0);

@@ -2,6 +2,7 @@
 import type { EpochHolder, GuardRule } from '../resources/guard-protocol.ts';
 import type { SessionGrant } from '../resources/session-grant.ts';
 import type { Fence, GrantVerdict, HeldGrant } from './fence.ts';
+import { SpoiltStampError } from './stamps.ts';
 
 /** For which server a guard stands. */
 export interface GuardIdentity extends EpochHolder {
@@ -19,11 +20,13 @@ export interface Refusal {
 
 export const BUSY: Refusal = { rule: 'Busy', message: 'too many calls wait in the guard; try again later' };
 
-export function storageFailed(session: string): Refusal {
-  return {
-    rule: 'StorageFailed',
-    message: `the epoch of session ${session} could not be read or stored; try again later`,
-  };
+export function storageFailed(session: string, error: unknown): Refusal {
+  // The words of a file system have paths of the pod in them. They are in the log.
+  const message =
+    error instanceof SpoiltStampError
+      ? `session ${session}: ${error.message}`
+      : `the epoch of session ${session} could not be read or stored; try again later`;
+  return { rule: 'StorageFailed', message };
 }
 
 /** A grant for another server; undefined: it is for this one. */

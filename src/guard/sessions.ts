@@ -97,7 +97,7 @@ export class Sessions {
       return await this.#options.stamps.read(grant.session);
     } catch (error) {
       this.#options.failed(error, grant.session);
-      return storageFailed(grant.session);
+      return storageFailed(grant.session, error);
     } finally {
       this.#room.leave(0);
     }
@@ -113,13 +113,13 @@ export class Sessions {
     });
     await turn;
     try {
-      const verdict = await this.#take(grant);
+      const verdict = await this.#take(grant, caller);
       if (verdict.outcome === 'Refused') return ungranted(verdict);
       caller.held.set(session, { epoch, intent });
       return undefined;
     } catch (error) {
       this.#options.failed(error, session);
-      return storageFailed(session);
+      return storageFailed(session, error);
     } finally {
       lane.left('Grant');
       this.#leave(session, lane);
@@ -198,7 +198,7 @@ export class Sessions {
       return undefined;
     } catch (error) {
       this.#options.failed(error, session);
-      return storageFailed(session);
+      return storageFailed(session, error);
     }
   }
 
@@ -216,14 +216,14 @@ export class Sessions {
     }
   }
 
-  async #take(grant: SessionGrant): Promise<GrantVerdict> {
+  async #take(grant: SessionGrant, caller: Caller): Promise<GrantVerdict> {
     const { session, epoch } = grant;
     const { stamps } = this.#options;
-    let verdict = await this.#decide(grant);
+    let verdict = await this.#decide(grant, caller);
     if (verdict.outcome === 'Granted' && verdict.claim) {
       const isClaimed = await stamps.claim(session, epoch);
       // Another may have claimed another epoch in the same moment: both look again, and not both find themselves alone.
-      verdict = await this.#decide(grant);
+      verdict = await this.#decide(grant, caller);
       if (verdict.outcome === 'Granted' && verdict.claim)
         throw new Error(`the claim of session ${session} is not there`);
       if (verdict.outcome === 'Refused' && isClaimed) await stamps.unclaim(session, epoch);
@@ -234,18 +234,19 @@ export class Sessions {
     return verdict;
   }
 
-  async #decide(grant: SessionGrant): Promise<GrantVerdict> {
-    const stamps = await this.#options.stamps.read(grant.session);
-    const fence = this.#fences.get(grant.session) ?? (await this.#options.fences.find(grant.session));
-    return decideGrant(grant, this.#options.self.pod, { fence, stamps });
+  async #decide(grant: SessionGrant, { held }: Caller): Promise<GrantVerdict> {
+    const { session } = grant;
+    const stamps = await this.#options.stamps.read(session);
+    const fence = this.#fences.get(session) ?? (await this.#options.fences.find(session));
+    return decideGrant(grant, this.#options.self.pod, { fence, stamps, held: held.get(session) });
   }
 
   /** A closed session is closed at once, and what is open is so only when that is durable. */
   async #keep(session: string, fence: Fence): Promise<void> {
     const before = this.#fences.get(session);
-    if (before?.epoch === fence.epoch && before.state === fence.state) return;
+    if (before?.epoch === fence.epoch && before.state === fence.state) return void this.#fences.set(session, fence);
     if (fence.state === 'Closed') this.#fences.set(session, fence);
-    await this.#options.fences.save(session, fence);
+    await this.#options.fences.save(session, { epoch: fence.epoch, state: fence.state });
     // A deletion may end after the next grant.
     if (this.#epochOf(session) <= fence.epoch) this.#fences.set(session, fence);
   }

@@ -53,12 +53,13 @@ export class Stamps {
 
   /** Whether the epoch is this pod's now. What is read after it decides whether it may stay so. */
   async claim(session: string, epoch: number): Promise<boolean> {
-    const path = `${epochsOf(session)}/${epoch}`;
+    const directory = epochsOf(session);
+    const path = `${directory}/${epoch}`;
     const { server, pod } = this.#self;
     if (await this.#files.create(path, JSON.stringify({ session, server, pod }))) return true;
     const text = await this.#files.read(path);
     // An earlier attempt whose end was not seen.
-    return text !== undefined && holderIn(text).pod === pod;
+    return text !== undefined && holderIn(text, directory).pod === pod;
   }
 
   /** Takes a claim of this pod back. */
@@ -89,7 +90,20 @@ export class Stamps {
     const text = await this.#files.read(`${directory}/${epoch}`);
     if (text === undefined) return undefined;
     const closed = await this.#files.read(`${directory}/${epoch}${CLOSED}`);
-    return { epoch, holder: holderIn(text), closedUnder: closed === undefined ? undefined : underIn(closed) };
+    const closedUnder = closed === undefined ? undefined : underIn(closed, directory);
+    return { epoch, holder: holderIn(text, directory), closedUnder };
+  }
+}
+
+/** A stamp says what no guard wrote: a file server has lost a part of it, or somebody has changed it. It will not pass by itself. */
+export class SpoiltStampError extends Error {
+  override readonly name = 'SpoiltStampError';
+
+  constructor(directory: string, options?: ErrorOptions) {
+    super(
+      `the epoch is not readable: suspend the tenant, remove ${directory} from the shared volume, and let it run again`,
+      options,
+    );
   }
 }
 
@@ -101,16 +115,23 @@ function claimsIn(names: readonly string[]): number[] {
     .toSorted((a, b) => b - a);
 }
 
-function holderIn(text: string): EpochHolder {
-  const value: unknown = JSON.parse(text);
-  const { server, pod } = isObject(value) ? value : {};
-  if (typeof server !== 'string' || typeof pod !== 'string') throw new Error('a stamp of an epoch names no pod');
+function holderIn(text: string, directory: string): EpochHolder {
+  const { server, pod } = fieldsOf(text, directory);
+  if (typeof server !== 'string' || typeof pod !== 'string') throw new SpoiltStampError(directory);
   return { server, pod };
 }
 
-function underIn(text: string): number {
-  const value: unknown = JSON.parse(text);
-  const under = isObject(value) ? value['under'] : undefined;
-  if (typeof under !== 'number' || !Number.isSafeInteger(under)) throw new Error('a stamp of a close has no epoch');
+function underIn(text: string, directory: string): number {
+  const { under } = fieldsOf(text, directory);
+  if (typeof under !== 'number' || !Number.isSafeInteger(under)) throw new SpoiltStampError(directory);
   return under;
+}
+
+function fieldsOf(text: string, directory: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : {};
+  } catch (error) {
+    throw new SpoiltStampError(directory, { cause: error });
+  }
 }

@@ -55,6 +55,16 @@ export interface HeldTurn extends NamespacedName {
   readonly heldMs: number;
 }
 
+/**
+ * The sessions that a server has in memory, or will have again when it is back: of servers that share a volume, which all list them. `namespace`
+ * and `name` are those of the tenant.
+ */
+export interface ServerPlaces extends NamespacedName {
+  /** Name of the server. */
+  readonly server: string;
+  readonly sessions: readonly string[];
+}
+
 /** The answer to `GET /tenants`. */
 export interface TenantsAnswer {
   /** Those that have clients at this replica, and those that were used here. */
@@ -66,6 +76,8 @@ export interface TenantsAnswer {
   readonly upMs?: number | undefined;
   /** The turns that users hold at this replica, of sessions whose CopilotSession has `spec.collaboration.turns`. Undefined: none. */
   readonly heldTurns?: readonly HeldTurn[] | undefined;
+  /** Where sessions of tenants with `topology: SharedStorage` are. Undefined: there are none here. */
+  readonly places?: readonly ServerPlaces[] | undefined;
 }
 
 /** For how long after its deadline a drained pod is not used when no other one follows, in ms. Then a drain of it has to begin anew. */
@@ -95,12 +107,21 @@ export function parseTenants(text: string): TenantsAnswer {
     }
     return { namespace, name, clients, ...(isCount(idleMs) && { idleMs }) };
   });
-  const { upMs, heldTurns } = isObject(answer) ? answer : {};
+  const { upMs, heldTurns, places } = isObject(answer) ? answer : {};
   return {
     tenants,
     ...(isCount(upMs) && { upMs }),
     ...(Array.isArray(heldTurns) && heldTurns.length > 0 && { heldTurns: heldTurns.map(heldTurn) }),
+    ...(Array.isArray(places) && places.length > 0 && { places: places.map(serverPlaces) }),
   };
+}
+
+function serverPlaces(entry: unknown): ServerPlaces {
+  const { namespace, name, server, sessions } = isObject(entry) ? entry : {};
+  const areNames = typeof namespace === 'string' && typeof name === 'string' && typeof server === 'string';
+  if (!areNames || !Array.isArray(sessions) || !sessions.every((session) => typeof session === 'string'))
+    throw new Error('an entry of the answer is no server with sessions');
+  return { namespace, name, server, sessions };
 }
 
 function heldTurn(entry: unknown): HeldTurn {

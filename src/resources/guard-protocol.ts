@@ -4,7 +4,8 @@
  *
  * On a connection to a guard `guard.grant {grant}` is called before the first call about a session; it may be sent in the same write.
  * The answer is `{epoch}`: the session is this connection's under that epoch, until a higher one is granted on any connection. A grant
- * of the present epoch may be given again, on the same connection and on others; after an end of the connection it has to be.
+ * of the present epoch may be given again, on the same connection and on others; after an end of the connection it has to be. With another
+ * intent only a connection that has the epoch may give it: for any other one it is stale.
  */
 import { createHash } from 'node:crypto';
 import { isObject } from '../copilot/index.ts';

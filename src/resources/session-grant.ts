@@ -14,7 +14,10 @@ import { isObject, isSessionId } from '../copilot/index.ts';
 export const GRANT_INTENTS = ['load', 'close', 'delete'] as const;
 export type GrantIntent = (typeof GRANT_INTENTS)[number];
 
-/** What is signed. */
+/**
+ * What is signed. A guard refuses a field that it does not know, and servers keep their guard for weeks: so another field, also one that may be
+ * left out, makes another version, `g2`. One release reads it, and only a later one signs it.
+ */
 export interface SessionGrant {
   /** `namespace/name` of the CopilotTenant. */
   readonly tenant: string;
@@ -23,7 +26,7 @@ export interface SessionGrant {
   /** UID of the server's pod: a grant is worth nothing at its successor. */
   readonly pod: string;
   readonly session: string;
-  /** At least 1. It is the record's in the coordination store. */
+  /** At least 1. It is the record's in the coordination store, or, for what the operator ends, the one after that which the guard knows. */
   readonly epoch: number;
   readonly intent: GrantIntent;
   /**

@@ -21,6 +21,7 @@ import { removedBy } from './builders/removaljob.ts';
 import { RemovalJobs } from './removal/removal-jobs.ts';
 import { Labeller } from './labeller.ts';
 import type { LockSource } from './locks.ts';
+import type { PlaceSource } from './places.ts';
 import { SweepRequester } from './removal/sweep-requester.ts';
 import { SessionStates } from './session-state.ts';
 import { SessionMetrics } from './metrics.ts';
@@ -46,6 +47,8 @@ export interface SessionControllerOptions {
   readonly source: SessionSource;
   /** Whose turn it is in sessions of several users; undefined: there is no gateway that says it. */
   readonly locks?: LockSource | undefined;
+  /** Where sessions are whose servers share a volume; undefined: likewise. */
+  readonly places?: PlaceSource | undefined;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: SessionOperatorFacts;
   /** Sessions that are reconciled at the same time. */
@@ -54,7 +57,7 @@ export interface SessionControllerOptions {
 
 /** Adds the controller of CopilotSession to the manager. */
 export function addSessionController(options: SessionControllerOptions): void {
-  const { manager, sessions, tenants, jobs, pods, claims, source, locks, recorder, facts } = options;
+  const { manager, sessions, tenants, jobs, pods, claims, source, locks, places, recorder, facts } = options;
   const { client, clock, random, metrics } = manager;
   const recent = new RecentWrites(clock);
   recent.follow(sessions);
@@ -106,6 +109,7 @@ export function addSessionController(options: SessionControllerOptions): void {
       clock,
     }),
     locks,
+    places,
     clock,
     random,
   });
@@ -125,6 +129,9 @@ export function addSessionController(options: SessionControllerOptions): void {
     const held = () => sessions.store.list().filter(({ status }) => status?.lock !== undefined);
     const changed = key === undefined ? held() : sessions.store.byIndex(BY_ID, key);
     for (const session of changed) controller.enqueue(nameOf(session));
+  });
+  places?.onChange((key) => {
+    for (const session of sessions.store.byIndex(BY_ID, key)) controller.enqueue(nameOf(session));
   });
 }
 

@@ -71,6 +71,8 @@ export interface Observation {
   readonly tenant: CopilotTenant;
   /** Undefined when no server has it. */
   readonly located: Located | undefined;
+  /** Name of the server that has it, of several that share a volume; undefined: that of `located`. */
+  readonly place: string | undefined;
   /** Names of all servers that have data under its id. */
   readonly copies: readonly string[];
   /** There is a copy on the volume of a server that does not answer, besides that on another server. */

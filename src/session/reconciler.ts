@@ -35,7 +35,8 @@ import type { Observation, ServerView, SessionCause, Unavailable, Work } from '.
 import { planSession, type Plan } from './plan.ts';
 import type { DataFinalizer } from './removal/data-finalizer.ts';
 import type { Expirer } from './removal/expirer.ts';
-import { candidatesOf, copiesOf, distinctCopies, hasVolume, locate, serversOf } from './servers.ts';
+import type { PlaceSource } from './places.ts';
+import { candidatesOf, copiesOf, distinctCopies, hasVolume, locate, placeOf, serversOf } from './servers.ts';
 import type { SessionStates } from './session-state.ts';
 import type { StartupGrace } from './startup-grace.ts';
 import { computeStatus, emptyStatus, unobservedStatus } from './status.ts';
@@ -63,6 +64,8 @@ export interface SessionReconcilerOptions {
   readonly finalizer: DataFinalizer;
   /** Undefined: there is no gateway that says it. */
   readonly locks: Pick<LockSource, 'get'> | undefined;
+  /** Likewise. */
+  readonly places: Pick<PlaceSource, 'get'> | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -199,12 +202,14 @@ export class SessionReconciler implements Reconciler {
 
   /** Finds the session among the answers of its tenant's servers, and has the survey watch it there. */
   #observe(session: CopilotSession, tenant: CopilotTenant, now: number): Observation {
-    const { source, claims, watches, states, startupGrace } = this.#options;
+    const { source, claims, watches, states, startupGrace, places } = this.#options;
     const id = sessionIdOf(session);
     const lastServer = session.status?.server;
     const servers = serversOf(tenant, source, lastServer);
     const found = copiesOf(servers, id, states.of(session).expiredAt, now);
-    const copies = distinctCopies(tenant, found, lastServer);
+    const place = placeOf(tenant, servers, places?.get(session), lastServer);
+    // Of several that list it, the one that has it knows what it does.
+    const copies = distinctCopies(tenant, found, place ?? lastServer);
     const located = locate(copies, lastServer);
     const kept = isSharedStorage(tenant)
       ? undefined
@@ -220,6 +225,7 @@ export class SessionReconciler implements Reconciler {
       session,
       tenant,
       located,
+      place,
       copies: copies.map(({ server }) => server.name),
       kept: kept && onVolumeToo(session, copies, kept),
       candidates,
@@ -262,7 +268,7 @@ export class SessionReconciler implements Reconciler {
   }
 
   #report(
-    { session, located, now }: Observation,
+    { session, located, place, now }: Observation,
     { activity }: Plan,
     { phase, work }: Exclude<Outcome, { readonly result: Result }>,
     { signal }: ReconcileContext,
@@ -275,7 +281,7 @@ export class SessionReconciler implements Reconciler {
       lastActivity: activity.reported,
       expiresAt: expiryOf(session, activity.reported),
       lock: this.#lockOf(session),
-      ...(phase !== SessionPhase.Expired && { located }),
+      ...(phase !== SessionPhase.Expired && { located, place }),
     });
     return this.#options.statusWriter.write(session, status, signal);
   }

@@ -93,6 +93,22 @@ export function distinctCopies(
 }
 
 /**
+ * The server that has the session, of those that share a volume: what the gateway says (`held`), else the one that had it last, as long as the
+ * tenant has that one. Before it was ever said: any that lists it. It need not answer. Undefined: it is where its data is.
+ */
+export function placeOf(
+  tenant: CopilotTenant,
+  servers: readonly ServerView[],
+  held: string | undefined,
+  lastServer: string | undefined,
+): string | undefined {
+  if (!isSharedStorage(tenant)) return undefined;
+  const isThere = ({ name, surplus, answer }: ServerView): boolean =>
+    name === lastServer && (!surplus || answer !== undefined);
+  return held ?? servers.find(isThere)?.name;
+}
+
+/**
  * The servers that are asked about a session that none has listed: of those that share a volume one is enough, and it should answer.
  */
 export function candidatesOf(tenant: CopilotTenant, servers: readonly ServerView[]): readonly ServerView[] {

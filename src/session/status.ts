@@ -13,6 +13,8 @@ import type { Findings, Located } from './model.ts';
 export interface StatusInput extends Omit<Findings, 'server'> {
   readonly session: CopilotSession;
   readonly located?: Located | undefined;
+  /** Name of the server that has it, where `located` is one of several that list it. */
+  readonly place?: string | undefined;
   /** The last activity to report, ms. */
   readonly lastActivity?: number | undefined;
   /** ms. */
@@ -25,10 +27,12 @@ export interface StatusInput extends Omit<Findings, 'server'> {
 
 /** The status of a session that was observed. What is unknown now stays as it was last reported. */
 export function computeStatus(input: StatusInput): CopilotSessionStatus {
-  const { session, located, phase, lastActivity, expiresAt, lock } = input;
+  const { session, located, place, phase, lastActivity, expiresAt, lock } = input;
   const before = isSuccessor(session, located) ? {} : (session.status ?? {});
   const gone = hasEnded(phase);
-  const server = located?.server.name ?? (gone ? undefined : before.server);
+  // Without data there is nothing to have, whatever a server has in memory.
+  const observed = located && (place ?? located.server.name);
+  const server = observed ?? (gone ? undefined : before.server);
   // 0 until the server has reported it.
   const sizeBytes = located?.facts.sizeBytes || (gone ? undefined : before.sizeBytes);
   const usage = located?.facts.usage ?? before.usage;

@@ -2,7 +2,7 @@
 import type { Clock } from '../kube/clock/clock.ts';
 import { toError } from '../kube/types/errors.ts';
 import { fromKey, keyOf, type NamespacedName } from '../kube/types/types.ts';
-import type { HeldTurn, TenantsAnswer } from '../resources/gateway-internal.ts';
+import type { HeldTurn, ServerPlaces, TenantsAnswer } from '../resources/gateway-internal.ts';
 import { type GatewayService, listReplicas } from './gateway-replicas.ts';
 
 /** The clients of tenants. */
@@ -48,6 +48,7 @@ export class GatewayClients implements ClientCounts {
   readonly #options: GatewayClientsOptions;
   readonly #listeners: ((tenant: NamespacedName) => void)[] = [];
   readonly #turnListeners: ((held: readonly HeldTurn[]) => void)[] = [];
+  readonly #placeListeners: ((places: readonly ServerPlaces[]) => void)[] = [];
   #counts: ReadonlyMap<string, number> | undefined;
   /** What each replica that is there has said last, by its address. */
   #last: ReadonlyMap<string, TenantsAnswer> = new Map();
@@ -88,6 +89,11 @@ export class GatewayClients implements ClientCounts {
     this.#turnListeners.push(fn);
   }
 
+  /** Calls `fn` with where sessions are, of tenants whose servers share a volume, after each round. */
+  onPlaces(fn: (places: readonly ServerPlaces[]) => void): void {
+    this.#placeListeners.push(fn);
+  }
+
   /** Asks until `stop` aborts. */
   async run(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
@@ -113,6 +119,8 @@ export class GatewayClients implements ClientCounts {
       this.#found(sum(known.map(([, answer]) => answer)));
       const held = known.flatMap(([, { heldTurns = [] }]) => heldTurns);
       for (const listener of this.#turnListeners) listener(held);
+      const places = known.flatMap(([, answer]) => answer.places ?? []);
+      for (const listener of this.#placeListeners) listener(places);
       this.#tell(
         problems.join('; '),
         'of replicas of the gateway that do not answer the clients are counted that they had',

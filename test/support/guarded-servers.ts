@@ -173,7 +173,7 @@ export class GuardedServers {
         if (typeof value !== 'function') return value;
         return (...args: unknown[]): unknown =>
           this.isStoreAway || this.failing === name
-            ? Promise.reject(new CoordinationUnavailableError('Unreachable', 'the coordination store is away'))
+            ? Promise.reject(new CoordinationUnavailableError('Unreachable', 'Redis at redis-0:6379 is away'))
             : Reflect.apply(value, target, args);
       },
     });
@@ -211,7 +211,8 @@ export class GuardedServers {
     if (grant.pod !== pod || grant.server !== server) return this.#refuse(end, id, { rule: 'BadGrant' });
     const key = `${pod} ${session}`;
     const stamps = (this.#stamps.get(session) ?? []).toSorted((a, b) => b.epoch - a.epoch);
-    const verdict = decideGrant(grant, pod, { fence: this.#fences.get(key), stamps });
+    const held = this.#heldBy(end).get(session);
+    const verdict = decideGrant(grant, pod, { fence: this.#fences.get(key), stamps, held });
     if (verdict.outcome === 'Refused') {
       const { reason: rule, epoch: highest, holder } = verdict;
       return this.#refuse(end, id, { rule, epoch: highest, holder });

@@ -24,6 +24,7 @@ import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { addSessionController } from '../../src/session/controller.ts';
 import { SessionLocks } from '../../src/session/locks.ts';
+import { SessionPlaces } from '../../src/session/places.ts';
 import { SESSION_INDEXERS } from '../../src/resources/session-index.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
@@ -43,6 +44,8 @@ export class SessionWorld {
   readonly source = new FakeSessionSource(() => this.clock.now());
   /** What the gateway says of turns that users hold. */
   readonly locks = new SessionLocks(this.clock);
+  /** What the gateway says of where sessions are whose servers share a volume. */
+  readonly places = new SessionPlaces();
   /** The recorded events, as `type reason: message`. */
   readonly events: string[] = [];
   readonly metrics = new Metrics();
@@ -101,6 +104,7 @@ export class SessionWorld {
       claims,
       source: sourceOn?.(this.clock) ?? this.source,
       locks: this.locks,
+      places: this.places,
       recorder: { event: (_object, type, reason, message) => void this.events.push(`${type} ${reason}: ${message}`) },
       facts: { operatorImage: 'example.com/operator:1' },
       concurrency: 4,

@@ -84,7 +84,7 @@
 {{- define "copilot-operator.gatewayOwnRules" -}}
 # The keys that sign whose a session is, where spec.isolation keeps users apart, those that sign which server may write a session, where servers share a volume, and those by which the operator and replicas of the gateway know each other.
 - {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp, copilot-gateway-peers, copilot-gateway-grants], verbs: [get]}
-# One Lease for each replica says that it is alive. It is named after the pod, so the right cannot be limited to names; those of replicas that have died are deleted by others. That of the operator says where its leader is asked to wake tenants. With coordination.type kubernetes, and tenants with shared storage: one Lease for each of their sessions.
+# One Lease for each replica says that it is alive. It is named after the pod, so the right cannot be limited to names; those of replicas that have died are deleted by others. That of the operator says where its leader is asked to wake tenants. With coordination.type kubernetes, and tenants with shared storage: one Lease for each of their sessions; with memory one that keeps a second replica away.
 - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, delete]}
 # To ask the operator, on its internal port, for sleeping tenants to be woken. The API server serves no gateways: the port asks it for this right.
 - {apiGroups: [copilot-operator.dev], resources: [gateways/wakes], verbs: [create]}

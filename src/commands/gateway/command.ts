@@ -23,7 +23,6 @@ import { PeerMetrics } from '../../gateway/report/peer-metrics.ts';
 import { RelayMetrics } from '../../gateway/report/relay-metrics.ts';
 import { addFleet } from '../../gateway/routing/add-fleet.ts';
 import { forgetGoneTenants } from '../../gateway/routing/gone-tenants.ts';
-import { ListedPodFates } from '../../gateway/routing/pod-fates.ts';
 import { SecretKeys } from '../../gateway/secret-keys.ts';
 import { postWakes, WakeAsker } from '../../gateway/wake-asker.ts';
 import { Client } from '../../kube/client/client.ts';
@@ -41,11 +40,12 @@ import type { Keys } from '../../kube/types/keys.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import { INTERNAL_AUDIENCE } from '../../resources/gateway-internal.ts';
 import type { WakeAsk } from '../../resources/operator-internal.ts';
+import { ListedPodFates } from '../../resources/pod-fates.ts';
 import { grantSignerOf } from '../../resources/grant-keys.ts';
 import { GRANT_KEYS, PEER_KEYS, STAMP_KEYS, type KeySecret } from '../../resources/key-secret.ts';
 import type { GrantSigner } from '../../resources/session-grant.ts';
 import type { FollowedIssuers } from './oidc.ts';
-import { openCoordination } from './coordination.ts';
+import { claimAlone, openCoordination } from './coordination.ts';
 import { addForwarding } from './forwarding.ts';
 import { addPeers } from './peers.ts';
 import type { GatewayOptions, TlsOptions } from './options.ts';
@@ -71,11 +71,19 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     observer: metrics.transport,
     userAgent: `${FIELD_MANAGER}-gateway`,
   });
+  const client = new Client({ transport });
+  const namespace = options.namespace ?? credentials.namespace;
+  // Before anything else is begun, which would keep the process from its end.
+  const sole = await claimAlone(options, { client, clock, log, namespace, stop });
+  if (sole === 'Refused' || sole === 'Stopped') {
+    await transport.close();
+    return sole === 'Stopped' ? 0 : 1;
+  }
   const certificates = options.tls && readCertificates(options.tls, log);
   const { healthPort, metricsPort } = options;
   const drain = drainOf(options.drainTimeoutMs);
   const manager = new Manager({
-    client: new Client({ transport }),
+    client,
     clock,
     random,
     log,
@@ -90,7 +98,6 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   const gatewayMetrics = new GatewayMetrics(metrics.registry);
   const rules = rulesByIsolation((each) => countedRules(each, gatewayMetrics));
   const issuers = await issuersOf(options.oidcConfig, log, gatewayMetrics);
-  const namespace = options.namespace ?? credentials.namespace;
   const ownership = {
     keys: addKeys(manager, 'stamp keys', STAMP_KEYS, namespace),
     records: addSessionRecords(manager),
@@ -127,7 +134,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     wakes: asker,
     shared: {
       store: coordination,
-      fates: new ListedPodFates(manager.client),
+      fates: new ListedPodFates({ client: manager.client, clock }),
       signers: signersOf(grantKeys),
       // No two processes have the same: a pod's name comes again with each start of its container.
       holder: randomUUID(),
@@ -171,6 +178,10 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   manager.onStop(() => Promise.resolve(peers?.leave()));
   manager.onStop(() => Promise.resolve(issuers?.stop()));
   manager.onStop(() => coordination.close());
+  if (sole !== undefined) {
+    manager.addRunnable({ name: 'the one gateway', stopsLast: true, run: (stopping) => sole.run(stopping) });
+    manager.onStop(() => sole.release());
+  }
   const internal = new InternalServer({
     keys,
     access: internalAccess(new ApiReviews({ client: manager.client, clock, audience: INTERNAL_AUDIENCE }), namespace),

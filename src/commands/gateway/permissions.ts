@@ -46,7 +46,7 @@ export const GATEWAY_OWN_PERMISSIONS: readonly Permission[] = [
   {
     resource: Lease,
     verbs: ['get', 'list', 'watch', 'create', 'update', 'delete'],
-    why: 'One Lease for each replica says that it is alive. It is named after the pod, so the right cannot be limited to names; those of replicas that have died are deleted by others. That of the operator says where its leader is asked to wake tenants. With coordination.type kubernetes, and tenants with shared storage: one Lease for each of their sessions.',
+    why: 'One Lease for each replica says that it is alive. It is named after the pod, so the right cannot be limited to names; those of replicas that have died are deleted by others. That of the operator says where its leader is asked to wake tenants. With coordination.type kubernetes, and tenants with shared storage: one Lease for each of their sessions; with memory one that keeps a second replica away.',
   },
   {
     resource: Gateway,

@@ -48,6 +48,7 @@ export async function runGuard(options: GuardCommandOptions): Promise<number> {
     sessions,
     readGrant: (text) => readGrant(text, keys.keys),
     unreachable: () => watch.look(),
+    clock: systemClock,
     log,
   });
   const health = await serveHealth(options.healthPort, watch, volume, log);

@@ -28,13 +28,14 @@ import { OPERATOR_AUDIENCE } from '../../resources/operator-internal.ts';
 import { GRANT_KEYS, PEER_KEYS, STAMP_KEYS } from '../../resources/key-secret.ts';
 import { KeySecrets } from './key-secrets.ts';
 import { GuardClient } from '../../resources/guard-client.ts';
-import { isPodGone } from '../../resources/pod-gone.ts';
+import { ListedPodFates } from '../../resources/pod-fates.ts';
 import { SESSION_INDEXERS } from '../../resources/session-index.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import { addSessionController } from '../../session/controller.ts';
 import { StoredLabel } from '../../session/decisions/labels.ts';
 import { SessionLocks } from '../../session/locks.ts';
+import { SessionPlaces } from '../../session/places.ts';
 import { ServerRegistry } from '../../servers/registry.ts';
 import { Survey } from '../../servers/survey/survey.ts';
 import { askDrains, askGateway } from '../../tenant/ask-gateway.ts';
@@ -156,15 +157,19 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
   const labelKeys = Object.values(StoredLabel);
   const keys = addKeySecrets(manager, options, namespace);
   const grantKeys = keys.keysOf(GRANT_KEYS);
-  const guards = new GuardClient({ keys: grantKeys, clock, isGone: (holder) => isPodGone(client, holder) });
+  const guards = new GuardClient({ keys: grantKeys, clock, fates: new ListedPodFates({ client, clock }) });
   const survey = new Survey({
     servers,
     log,
     labelKeys,
     observePoll: (ms) => product.surveyed(ms),
     writeGate: elector?.writeGate,
-    grant: (server, { guardOf: tenant, key, podUID }, session, call) =>
-      guards.grant(server, { tenant, server: key, podUID, ...session }, call),
+    guards: {
+      epochOf: (server, { guardOf: tenant, key, podUID }, sessionId, call) =>
+        guards.epochOf(server, { tenant, server: key, podUID, sessionId }, call),
+      grant: (server, { guardOf: tenant, key, podUID }, wanted, call) =>
+        guards.grant(server, { tenant, server: key, podUID, ...wanted }, call),
+    },
   });
   const tenants = manager.informer(CopilotTenant, { indexers: { [WAKING_INDEX]: wakingKeys } });
   const wakes = addWakes(manager, options, namespace, keys, () =>
@@ -195,6 +200,8 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
   });
   const locks = asking.clients && new SessionLocks(clock);
   asking.clients?.onHeldTurns((held) => locks?.update(held));
+  const places = asking.clients && new SessionPlaces();
+  asking.clients?.onPlaces((found) => places?.update(found));
   addSessionController({
     manager,
     sessions,
@@ -204,6 +211,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     claims,
     source: survey,
     locks,
+    places,
     recorder,
     facts: { operatorImage },
     concurrency,

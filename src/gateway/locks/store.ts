@@ -25,7 +25,10 @@ export type RecordState = 'Moving' | 'Placed';
 
 /** Where a session is, or is being brought. */
 export interface SessionRecord {
-  /** Whole, above 0. It only rises, and names the holder: nobody else has ever been given this one. */
+  /**
+   * Whole, above 0. It only rises, and names the holder: the store has never given it to anybody else. The operator counts on from what guards
+   * say, and may come to the same number: guards refuse whoever of both comes later.
+   */
   readonly epoch: number;
   readonly state: RecordState;
   readonly place: Place;
@@ -86,10 +89,15 @@ export class CoordinationUnavailableError extends Error {
   override readonly name = 'CoordinationUnavailableError';
   readonly reason: UnavailableReason;
 
-  /** `message` names the setting and the remedy, and holds no secret: it is for the log and for clients. */
+  /** `message` names the address, the setting and the remedy, and holds no secret: it is for the log. */
   constructor(reason: UnavailableReason, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.reason = reason;
+  }
+
+  /** Users of a tenant have no business with where the store is. A sentence without an end. */
+  get forClients(): string {
+    return `the coordination store cannot be used (${this.reason}), and the log of the gateway says why`;
   }
 }
 

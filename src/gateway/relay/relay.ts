@@ -11,7 +11,7 @@ import { Fence, type FencedServer, type FenceMeans } from './fence/fence.ts';
 import type { MovableHandler } from './setup/client-state.ts';
 import { KeptMemory } from './kept-memory.ts';
 import { Home } from './home/home.ts';
-import { drainSummary, heldTurns, serverSummary, sessionSummary, stateOf } from './tenant/summaries.ts';
+import { drainSummary, heldTurns, serverPlaces, serverSummary, sessionSummary, stateOf } from './tenant/summaries.ts';
 import { DEFAULT_LIMITS, type RelayLimits, type RelayLog } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import { Owners, type OwnershipSources } from './listing/owners.ts';
@@ -234,6 +234,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         heldTurns: allHomes().flatMap(({ home, tenant }) =>
           [...home.sessions].flatMap((session) => heldTurns(tenant, session, now)),
         ),
+        places: allHomes().flatMap(({ home, tenant }) => serverPlaces(tenant, home)),
       };
     },
     attach: (link) => {

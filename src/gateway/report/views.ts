@@ -18,14 +18,22 @@ export function tenantCounts(clients: readonly ClientSummary[]): TenantCount[] {
 }
 
 /** The tenants that have clients here, and those that were used here. A client that is only connected is no use. */
-export function tenantsView(clients: readonly ClientSummary[], { upMs, idle, heldTurns }: TenantUses): TenantsAnswer {
+export function tenantsView(
+  clients: readonly ClientSummary[],
+  { upMs, idle, heldTurns, places }: TenantUses,
+): TenantsAnswer {
   const counted = tenantCounts(clients).map((tenant) => [keyOf(tenant), { ...tenant, idleMs: upMs }] as const);
   const counts = new Map<string, TenantCount>(counted);
   for (const { namespace, name, idleMs } of idle) {
     const key = keyOf({ namespace, name });
     counts.set(key, { namespace, name, clients: counts.get(key)?.clients ?? 0, idleMs });
   }
-  return { tenants: [...counts.values()], upMs, ...(heldTurns.length > 0 && { heldTurns }) };
+  return {
+    tenants: [...counts.values()],
+    upMs,
+    ...(heldTurns.length > 0 && { heldTurns }),
+    ...(places.length > 0 && { places }),
+  };
 }
 
 /** One client. Fields that are not known are missing. */

@@ -39,15 +39,25 @@ export interface Limitation {
   readonly code: number;
 }
 
+/** The server that has a session, by the word of a guard. */
+export interface Holder {
+  /** Its key. */
+  readonly server: string;
+  readonly why: string;
+}
+
 /** A session was not touched, because another server has it and may write it. */
 export class HeldElsewhereError extends Error {
   override readonly name = 'HeldElsewhereError';
   /** Key of that server. */
   readonly holder: string;
+  /** What its pod does, and how it is ended: a sentence without an end. */
+  readonly why: string;
 
-  constructor(holder: string, sessionId: string) {
-    super(`session ${sessionId} is on server ${holder}, which has not closed it`);
-    this.holder = holder;
+  constructor({ server, why }: Holder, sessionId: string) {
+    super(`session ${sessionId} is on server ${server}, which has not closed it: ${why}`);
+    this.holder = server;
+    this.why = why;
   }
 }
 
@@ -57,6 +67,8 @@ export interface Disuse {
   readonly modifiedTime: number | undefined;
   /** When it expires, ms since the epoch, by the times that its server wrote. */
   readonly expiresAt: number;
+  /** It was in no memory: if it is now, it is used again. Default: only a turn is a use. */
+  readonly isUnloaded?: boolean | undefined;
 }
 
 /**
@@ -100,7 +112,7 @@ export interface SessionSource {
   /**
    * Deletes the session's data as `delete` does, if the session has not been used since `disuse` was observed, has expired by
    * the server's clock too, and no turn runs. All of it is requested from the server right before, because what was observed
-   * may be outdated.
+   * may be outdated. Of a server with a guard nothing is deleted that the gateway has been granted meanwhile.
    */
   deleteUnused(key: string, sessionId: string, disuse: Disuse): Promise<Deletion | 'InUse'>;
   /** Deletes the session's data and verifies that it is gone. Rejects if the server refuses. */

@@ -3,8 +3,9 @@ import type { Logger } from 'pino';
 import { UnreachableError, type ClientMetadata, type Deletion, type SessionActivity } from '../../copilot/index.ts';
 import type { ServerRegistry } from '../registry.ts';
 import type { Server, ServerUpdate } from '../server.ts';
+import type { Guards } from './guards.ts';
 import type { Disuse, Limitation, ServerSessions, SessionSource } from './sessions.ts';
-import { type ObtainGrant, SurveyedServer, type SurveyContext } from './surveyed-server.ts';
+import { SurveyedServer, type SurveyContext } from './surveyed-server.ts';
 
 export interface SurveyOptions {
   /** The servers to poll. */
@@ -17,7 +18,7 @@ export interface SurveyOptions {
   /** Called before everything that changes a session; what it throws refuses it (the write gate of leader election). Default: none. */
   readonly writeGate?: (() => void) | undefined;
   /** For servers that have a guard; default: their sessions are not ended. */
-  readonly grant?: ObtainGrant | undefined;
+  readonly guards?: Guards | undefined;
 }
 
 /** The number of sessions on all servers, each counted once. */
@@ -48,13 +49,13 @@ export class Survey implements SessionSource {
   readonly #listeners: ((key: string, sessionIds: readonly string[]) => void)[] = [];
 
   constructor(options: SurveyOptions) {
-    const { servers, log, labelKeys, grant, observePoll = () => undefined, writeGate = () => undefined } = options;
+    const { servers, log, labelKeys, guards, observePoll = () => undefined, writeGate = () => undefined } = options;
     this.#log = log;
     this.#registry = servers;
     this.#context = {
       ...servers.context,
       labelKeys,
-      grant,
+      guards,
       writeGate,
       minGapMs: () => Math.max(MIN_GAP_MS, this.#surveyed.size / HINTED_POLLS_PER_MS),
       onChange: (key, sessionIds) => this.#notify(key, sessionIds),

@@ -8,7 +8,6 @@ import {
   closeSession,
   deleteSession,
   getActivity,
-  getServerTime,
   getSessionTimes,
   listSessions,
   messageOf,
@@ -16,7 +15,6 @@ import {
   type CallOptions,
   type ClientMetadata,
   type Deletion,
-  type Requester,
   type SessionActivity,
 } from '../../copilot/index.ts';
 import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection-share.ts';
@@ -24,23 +22,17 @@ import type { RegistryContext } from '../registry.ts';
 import { jittered } from '../retry.ts';
 import { Schedule } from '../schedule.ts';
 import type { Server, ServerUpdate } from '../server.ts';
+import { useOf } from './disuse.ts';
+import { mayEnd, type GuardedServer, type Guards } from './guards.ts';
 import { SessionCache } from './session-cache.ts';
 import { poll, type PollResult } from './poll.ts';
 import { type Disuse, HeldElsewhereError, type Limitation, type ServerSessions } from './sessions.ts';
-
-/** Has the guard in front of a server grant a session, and returns the key of the server that has it, if it is another one. */
-export type ObtainGrant = (
-  client: Requester,
-  server: { readonly guardOf: string; readonly key: string; readonly podUID: string },
-  session: { readonly sessionId: string; readonly intent: 'close' | 'delete' },
-  options: CallOptions,
-) => Promise<{ readonly heldBy?: string | undefined }>;
 
 /** What the servers of one survey share. */
 export interface SurveyContext extends RegistryContext {
   readonly labelKeys: readonly string[];
   /** Has the guard of a server grant what ends a session; undefined: servers with guards refuse that. */
-  readonly grant: ObtainGrant | undefined;
+  readonly guards: Guards | undefined;
   /** Throws unless this process may change sessions now. */
   readonly writeGate: () => void;
   /** Least time between the starts of two polls of a server, in ms; a quarter of it while journals are left to be read. */
@@ -161,7 +153,7 @@ export class SurveyedServer {
 
   async label(sessionId: string, labels: ClientMetadata): Promise<boolean> {
     // A grant would take the session away from the gateway.
-    if (this.#isGuarded) return false;
+    if (this.#server.target.guardOf !== undefined) return false;
     const stored = await updateClientMetadata(this.#clientForWrite(), sessionId, labels, CALL);
     if (stored) this.#cache.invalidateLabels();
     this.requestPoll();
@@ -177,31 +169,43 @@ export class SurveyedServer {
   }
 
   async close(sessionId: string): Promise<void> {
-    if (this.#isGuarded) await this.#obtainGrant(sessionId, 'close');
+    const guarded = this.#guarded;
+    if (guarded !== undefined)
+      await mayEnd(guarded.guards, this.#clientForWrite(), guarded, { sessionId, intent: 'close' }, CALL);
     await closeSession(this.#clientForWrite(), sessionId, CALL);
     this.requestPoll();
   }
 
-  async deleteUnused(sessionId: string, { modifiedTime, expiresAt }: Disuse): Promise<Deletion | 'InUse'> {
-    const connection = this.#openClient();
-    const times = await getSessionTimes(connection, sessionId, CALL);
-    if (times === undefined) return 'NotFound';
-    if (Date.parse(times.modifiedTime) !== modifiedTime) return 'InUse';
-    // By the clock that is behind: by the other one, a turn that has just ended could seem older than a short ttl.
-    const now = Math.min(this.#context.clock.now(), await getServerTime(connection, CALL));
-    if (now < expiresAt) return 'InUse';
-    // Last, because this resets the idle clock of a loaded session.
-    if ((await getActivity(connection, sessionId, CALL)) === 'Active') return 'InUse';
+  async deleteUnused(sessionId: string, disuse: Disuse): Promise<Deletion | 'InUse'> {
+    const guarded = this.#guarded;
+    const use = () => useOf(this.#openClient(), sessionId, disuse, this.#context.clock.now(), CALL);
+    // Guards keep the epoch of each session that they were ever asked for.
+    if (guarded !== undefined && !(await this.isStored(sessionId))) return 'NotFound';
+    // Learned before the session is looked at: whoever is granted it from here on has a higher one.
+    const after = await guarded?.guards.epochOf(this.#clientForWrite(), guarded, sessionId, CALL);
+    const before = await use();
+    if (before !== 'Unused') return before;
+    if (guarded === undefined) return this.#delete(sessionId);
+    const wanted = { sessionId, intent: 'delete', after } as const;
     try {
-      return await this.delete(sessionId);
+      if (!(await mayEnd(guarded.guards, this.#clientForWrite(), guarded, wanted, CALL))) return 'InUse';
     } catch (error) {
       if (error instanceof HeldElsewhereError) return 'InUse';
       throw error;
     }
+    // Who had it already under the epoch that was learned may have used it until here, and nobody does any more.
+    const now = await use();
+    return now === 'Unused' ? this.#delete(sessionId) : now;
   }
 
   async delete(sessionId: string): Promise<Deletion> {
-    if (this.#isGuarded) await this.#obtainGrant(sessionId, 'delete');
+    const guarded = this.#guarded;
+    if (guarded !== undefined)
+      await mayEnd(guarded.guards, this.#clientForWrite(), guarded, { sessionId, intent: 'delete' }, CALL);
+    return this.#delete(sessionId);
+  }
+
+  async #delete(sessionId: string): Promise<Deletion> {
     const connection = this.#clientForWrite();
     const started = this.#context.clock.monotonic();
     const deletion = await deleteSession(connection, sessionId, CALL);
@@ -220,17 +224,11 @@ export class SurveyedServer {
     return deletion;
   }
 
-  get #isGuarded(): boolean {
-    return this.#server.target.guardOf !== undefined;
-  }
-
-  /** Has the guard let this connection end the session. @throws HeldElsewhereError */
-  async #obtainGrant(sessionId: string, intent: 'close' | 'delete'): Promise<void> {
+  /** What its guard is asked with; undefined: it has none, or none can be asked. */
+  get #guarded(): (GuardedServer & { readonly guards: Guards }) | undefined {
     const { guardOf, key, podUID } = this.#server.target;
-    const { grant } = this.#context;
-    if (guardOf === undefined || grant === undefined) return;
-    const { heldBy } = await grant(this.#clientForWrite(), { guardOf, key, podUID }, { sessionId, intent }, CALL);
-    if (heldBy !== undefined) throw new HeldElsewhereError(heldBy, sessionId);
+    const { guards } = this.#context;
+    return guardOf === undefined || guards === undefined ? undefined : { guardOf, key, podUID, guards };
   }
 
   /** Stops polling. */

@@ -278,9 +278,9 @@ class TurnRunsError extends Error {
   override readonly name = 'TurnRunsError';
 }
 
-function heldElsewhere({ holder }: HeldElsewhereError): Removal {
+function heldElsewhere({ holder, why }: HeldElsewhereError): Removal {
   const { name } = fromKey(holder);
-  const message = `Server ${name} has the session and has not closed it, so it is deleted through that server as soon as it answers, or elsewhere when its pod is gone.`;
+  const message = `Server ${name} has the session and has not closed it, so it is deleted through that server as soon as it answers, or elsewhere when its pod is gone: ${why}.`;
   return { ...EMPTY_REMOVAL, pending: [message], heldBy: holder };
 }
 

@@ -141,6 +141,6 @@ async function deleteExpired(
   for (const key of keys) {
     if ((await withTimeout(clock, source.activity(key, sessionId), signal)) !== 'Unloaded') return false;
   }
-  const disuse = { modifiedTime, expiresAt: modifiedTime + ttlMs + marginMs };
+  const disuse = { modifiedTime, expiresAt: modifiedTime + ttlMs + marginMs, isUnloaded: true };
   return (await withTimeout(clock, source.deleteUnused(keys[0], sessionId, disuse), signal)) === 'Deleted';
 }

@@ -7,6 +7,7 @@ import { encodeFrame } from '../../../src/copilot/index.ts';
 import { Guard } from '../../../src/guard/guard.ts';
 import { Sessions } from '../../../src/guard/sessions.ts';
 import { Stamps } from '../../../src/guard/stamps.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
 import type { SessionGrant } from '../../../src/resources/session-grant.ts';
 import { MemoryFences, MemoryFiles } from '../../support/guard-world.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -40,6 +41,7 @@ describe('a guard with as many connections as it takes', () => {
       sessions,
       readGrant: (text) => JSON.parse(String(text)) as SessionGrant,
       unreachable: () => undefined,
+      clock: systemClock,
       log: pino({ level: 'silent' }),
       mostConnections: MOST,
     });

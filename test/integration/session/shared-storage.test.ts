@@ -33,6 +33,10 @@ async function remove(world: SessionWorld): Promise<void> {
   await world.settle();
 }
 
+/** The guard says that this server has the session. */
+const heldBy = (server: string) => () =>
+  Promise.reject(new HeldElsewhereError({ server, why: 'pod acme-0-x on node n does not answer' }, 'alpha'));
+
 const isGone = async (world: SessionWorld) => (await world.get(CopilotSession, 'alpha')) === undefined;
 const endings = (world: SessionWorld) => [...world.source.called('close'), ...world.source.called('delete')];
 
@@ -43,11 +47,47 @@ describe('a session on a volume that servers share', () => {
     expect(await world.status()).toMatchObject({ server: 'acme-1' });
   });
 
-  it('is observed through another server when the one before does not answer', async () => {
+  it('is observed through another server when the one that had it does not answer, which is named all the same', async () => {
     await using world = await used();
     world.source.silence(world.server(1));
+    world.source.answer(world.server(0), sessionFacts('alpha', { activity: 'Active' }));
     await world.settle();
+    expect(await world.status()).toMatchObject({ phase: 'Active', server: 'acme-1' });
+  });
+
+  it('is said to be on the server that the gateway has it on, in one write for each move, while that answers or not', async () => {
+    await using world = await used();
+    const move = async (server: string) => {
+      const place = { namespace: world.namespace, name: 'acme', server, sessions: ['alpha'] };
+      world.places.update([place]);
+      await world.settle();
+    };
+    await move('acme-0');
     expect(await world.status()).toMatchObject({ server: 'acme-0' });
+    const version = async () => (await world.session()).metadata.resourceVersion;
+    const first = await version();
+    await move('acme-0');
+    world.source.silence(world.server(0));
+    await world.settle();
+    await world.advance(60_000);
+    expect(await world.status()).toMatchObject({ server: 'acme-0' });
+    expect(await version()).toBe(first);
+    await move('acme-1');
+    expect(await world.status()).toMatchObject({ server: 'acme-1' });
+    // It was unloaded, and is where it was last.
+    world.places.update([]);
+    await world.advance(60_000);
+    expect(await world.status()).toMatchObject({ server: 'acme-1' });
+  });
+
+  it('has no server before its first turn, though one has it in memory', async () => {
+    await using world = await used();
+    await world.createSession({}, 'beta');
+    world.places.update([{ namespace: world.namespace, name: 'acme', server: 'acme-0', sessions: ['beta'] }]);
+    await world.settle();
+    await world.advance(60_000);
+    expect(await world.status('beta')).toMatchObject({ phase: 'Pending' });
+    expect(await world.status('beta')).not.toHaveProperty('server');
   });
 
   it('is deleted once, and what that leaves is swept from the volume of all', async () => {
@@ -61,8 +101,7 @@ describe('a session on a volume that servers share', () => {
 
   it('is ended by the server that has it, when its guard says that this is another one', async () => {
     await using world = await used({ activity: 'Active' });
-    const held = () => Promise.reject(new HeldElsewhereError(world.server(0), 'alpha'));
-    world.source.failures.set(world.server(1), held);
+    world.source.failures.set(world.server(1), heldBy(world.server(0)));
     await remove(world);
     expect(await isGone(world)).toBe(true);
     expect(endings(world).at(-1)).toBe(`delete ${world.server(0)} alpha`);
@@ -71,11 +110,12 @@ describe('a session on a volume that servers share', () => {
   it('is not ended while the server that has it does not answer, and the message names that', async () => {
     await using world = await used();
     world.source.silence(world.server(0));
-    world.source.failures.set(world.server(1), () => Promise.reject(new HeldElsewhereError(world.server(0), 'alpha')));
+    world.source.failures.set(world.server(1), heldBy(world.server(0)));
     await remove(world);
     expect(await isGone(world)).toBe(false);
     const [reconciling] = ((await world.status()).conditions ?? []).filter(({ type }) => type === 'Reconciling');
     expect(reconciling?.message).toContain('Server acme-0 has the session and has not closed it');
+    expect(reconciling?.message).toContain('pod acme-0-x on node n does not answer');
   });
 
   it('is removed by a Job only when no server of the tenant runs', async () => {

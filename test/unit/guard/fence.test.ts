@@ -73,6 +73,24 @@ describe('a grant of a load', () => {
   });
 });
 
+describe('a grant of the present epoch', () => {
+  const granted = (intent: GrantIntent): Fence => ({ ...open(3), intent });
+  it.each<[string, GrantIntent, Fence, HeldGrant | undefined, string]>([
+    ['for the same, on another connection', 'load', granted('load'), undefined, 'Granted'],
+    ['for a deletion, when another has loaded it', 'delete', granted('load'), undefined, 'StaleEpoch'],
+    ['for a load, when another deletes it', 'load', granted('delete'), undefined, 'StaleEpoch'],
+    ['for a load, of one who had it before', 'load', granted('delete'), { epoch: 2, intent: 'load' }, 'StaleEpoch'],
+    ['for a deletion by who has it', 'delete', granted('load'), { epoch: 3, intent: 'load' }, 'Granted'],
+    ['for a load by who could not delete it', 'load', granted('delete'), { epoch: 3, intent: 'delete' }, 'Granted'],
+    ['for anything, when all connections of before have ended', 'delete', open(3), undefined, 'Granted'],
+  ])('%s', (_what, intent, fence, held, expected) => {
+    const verdict = decideGrant(grant(3, intent), ME, { fence, stamps: [stamp(3, ME)], held });
+    expect(verdict.outcome === 'Refused' ? verdict.reason : verdict.outcome).toBe(expected);
+    // Whoever is refused goes on above it.
+    expect(decideGrant(grant(4, intent), ME, { fence, stamps: [stamp(3, ME)], held }).outcome).toBe('Granted');
+  });
+});
+
 describe('a grant of a close', () => {
   it.each<[string, SessionGrant, Fence | undefined, Stamp[], string]>([
     ['above the open epoch', grant(4, 'close'), open(3), [stamp(3, ME)], 'Closed'],

@@ -189,6 +189,17 @@ describe('a connection of a guard', () => {
     expect(next.server.take()).toBe(about(1, 'session.send'));
   });
 
+  it('takes no epoch for a deletion that another has loaded the session under, nor the other way round', async () => {
+    const sessions = newSessions();
+    const [gateway, operator] = [new Bench(sessions), new Bench(sessions)];
+    await gateway.granted(4);
+    expect(await operator.granted(4, 'delete')).toContain('"rule":"StaleEpoch","epoch":4');
+    expect(await gateway.granted(4, 'delete')).toContain('"result"');
+    expect(await gateway.granted(4)).toContain('"result"');
+    expect(await operator.granted(5, 'delete')).toContain('"result"');
+    expect(await gateway.granted(5)).toContain('"rule":"StaleEpoch","epoch":5');
+  });
+
   it('keeps the connection to the server of a client that has left until its load has ended', async () => {
     const sessions = newSessions();
     const [left, next] = [new Bench(sessions), new Bench(sessions)];

@@ -29,6 +29,19 @@ function guardOf(files: StampFiles, pod: string, failed: (error: unknown) => voi
   };
 }
 
+describe('a stamp that no guard wrote', () => {
+  it.each([
+    ['', 'torn'],
+    ['{"server":"t/p"}', 'without a pod'],
+  ])('%j has the directory named that is to be removed', async (text) => {
+    const files = new MemoryFiles();
+    await files.create(`${epochsOf(SESSION)}/4`, text);
+    const refusal = await guardOf(files, 'pod-1').grant(5);
+    expect(refusal).toMatchObject({ rule: 'StorageFailed', message: expect.stringContaining(epochsOf(SESSION)) });
+    expect(refusal?.message).toContain('suspend the tenant');
+  });
+});
+
 describe('guards that claim a session at the same time', () => {
   it.each([
     ['one epoch', [5, 5, 5]],

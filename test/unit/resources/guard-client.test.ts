@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { RpcError } from '../../../src/copilot/index.ts';
 import { grantSignerOf, publicGrantKeys } from '../../../src/resources/grant-keys.ts';
 import { GuardClient } from '../../../src/resources/guard-client.ts';
+import type { PodFates } from '../../../src/resources/pod-fate.ts';
 import { GUARD_ERROR, type EpochHolder, type GuardErrorData } from '../../../src/resources/guard-protocol.ts';
 import { grantVerifiers, readGrant, type SessionGrant } from '../../../src/resources/session-grant.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -16,6 +17,15 @@ const REQUEST = {
 } as const;
 const OTHER: EpochHolder = { server: 'team/acme-1', pod: 'uid-1' };
 
+function fatesOf(gone: readonly string[]): PodFates {
+  return {
+    fateOf: (namespace, podUID) => {
+      const isGone = gone.includes(podUID);
+      return Promise.resolve({ reason: isGone ? 'Deleted' : 'Running', isGone, message: `${namespace} ${podUID}` });
+    },
+  };
+}
+
 /** A guard that answers by what it has seen, and records the grants that it was given. */
 function guard(answer: (grant: SessionGrant) => GuardErrorData | undefined, goneHolders: readonly string[] = []) {
   const grants: SessionGrant[] = [];
@@ -23,7 +33,7 @@ function guard(answer: (grant: SessionGrant) => GuardErrorData | undefined, gone
   const client = new GuardClient({
     keys: { all: [KEY] },
     clock: new FakeClock(Date.parse('2026-01-02T03:04:05Z')),
-    isGone: ({ pod }) => Promise.resolve(goneHolders.includes(pod)),
+    fates: fatesOf(goneHolders),
   });
   const server = {
     address: 'acme-0:4321',
@@ -35,7 +45,12 @@ function guard(answer: (grant: SessionGrant) => GuardErrorData | undefined, gone
       return Promise.resolve({ epoch: grant.epoch });
     },
   };
-  return { grants, grant: () => client.grant(server, REQUEST, { timeoutMs: 1000 }) };
+  const call = { timeoutMs: 1000 };
+  return {
+    grants,
+    grant: (after?: number) => client.grant(server, { ...REQUEST, after }, call),
+    epochOf: () => client.epochOf(server, REQUEST, call),
+  };
 }
 
 describe('a grant for a removal', () => {
@@ -57,7 +72,7 @@ describe('a grant for a removal', () => {
     const { grants, grant } = guard(({ epoch }) =>
       epoch <= 5 ? { rule: 'StaleEpoch', epoch: 5 } : { rule: 'NotClosed', epoch: 5, holder: OTHER },
     );
-    expect(await grant()).toEqual({ heldBy: 'team/acme-1' });
+    expect(await grant()).toEqual({ heldBy: { server: 'team/acme-1', why: 'team uid-1' } });
     expect(grants.map(({ gone }) => gone)).toEqual([undefined, undefined]);
   });
 
@@ -97,7 +112,7 @@ describe('a grant for a removal', () => {
     const client = new GuardClient({
       keys: { all: [KEY, old] },
       clock: new FakeClock(0),
-      isGone: () => Promise.resolve(true),
+      fates: fatesOf([]),
     });
     const server = {
       address: 'acme-0:4321',
@@ -119,10 +134,52 @@ describe('a grant for a removal', () => {
     const client = new GuardClient({
       keys: { all: [] },
       clock: new FakeClock(0),
-      isGone: () => Promise.resolve(true),
+      fates: fatesOf([]),
     });
     const server = { address: 'acme-0:4321', request: () => Promise.resolve({}) };
     await expect(client.grant(server, REQUEST, { timeoutMs: 1 })).rejects.toThrow('there is no key yet');
+  });
+});
+
+describe('a grant after an epoch that was learned', () => {
+  /** A guard that knows this epoch. */
+  const at = (epoch: number) => guard((grant) => (grant.epoch <= epoch ? { rule: 'StaleEpoch', epoch } : undefined));
+
+  it('is of the next one, and of no other', async () => {
+    const { grants, grant, epochOf } = at(41);
+    expect(await epochOf()).toBe(41);
+    expect(await grant(41)).toEqual({});
+    expect(grants.map(({ epoch }) => epoch)).toEqual([1, 42]);
+  });
+
+  it('is not asked for again when somebody else was granted the session', async () => {
+    const { grants, grant } = at(42);
+    expect(await grant(41)).toEqual({ isOvertaken: true });
+    expect(grants.map(({ epoch }) => epoch)).toEqual([42]);
+  });
+
+  it('follows the first one, where the guard knows of none', async () => {
+    const { grants, grant, epochOf } = at(0);
+    expect(await epochOf()).toBe(1);
+    expect(await grant(1)).toEqual({});
+    expect(grants.map(({ epoch }) => epoch)).toEqual([1, 2]);
+  });
+
+  it('keeps its epoch while pods that are gone are named', async () => {
+    const { grants, grant } = guard(
+      ({ gone }) => (gone?.includes('uid-1') ? undefined : { rule: 'NotClosed', epoch: 5, holder: OTHER }),
+      ['uid-1'],
+    );
+    expect(await grant(5)).toEqual({});
+    expect(grants.map(({ epoch, gone }) => [epoch, gone])).toEqual([
+      [6, undefined],
+      [6, ['uid-1']],
+    ]);
+  });
+
+  it('is not learned from a guard that can not say it', async () => {
+    const { epochOf } = guard(() => ({ rule: 'StorageFailed' }));
+    await expect(epochOf()).rejects.toThrow(RpcError);
   });
 });
 

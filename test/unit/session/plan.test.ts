@@ -19,6 +19,7 @@ function planned(
     tenant: sampleTenant(),
     located: located(),
     copies: ['acme-0'],
+    place: undefined,
     candidates: [serverView()],
     ownership: 'Own',
     unavailable: undefined,

@@ -6,6 +6,7 @@ import {
   copiesOf,
   distinctCopies,
   locate,
+  placeOf,
   removalTargets,
   serversOf,
   sharedRemovalTargets,
@@ -149,6 +150,17 @@ describe('servers that share a volume', () => {
     expect(distinct(shared({ volumeServer: 'acme-1' }))).toEqual(['acme-1']);
     expect(distinct(shared({ volumeServer: 'acme-0' }), 'acme-1')).toEqual(['acme-1']);
     expect(distinct(sampleTenant({ replicas: 2 }))).toEqual(['acme-0', 'acme-1']);
+  });
+
+  it('have a session where the gateway says, else where it was last, if the tenant still has that one', () => {
+    const silent = views(false, true);
+    const gone = [...silent, serverView(2, { surplus: true, answer: undefined })];
+    const place = (held?: string, last?: string) => placeOf(shared(), gone, held, last);
+    expect(place('acme-1', 'acme-0')).toBe('acme-1');
+    expect(place(undefined, 'acme-0')).toBe('acme-0');
+    expect(place(undefined, 'acme-2')).toBeUndefined();
+    expect(place()).toBeUndefined();
+    expect(placeOf(sampleTenant({ replicas: 2 }), silent, 'acme-1', 'acme-0')).toBeUndefined();
   });
 
   it('are asked about an unknown session once', () => {

@@ -33,6 +33,14 @@ describe('the status of a session', () => {
     });
   });
 
+  it('names the server that has it, of several that list it, and none for data that is gone', () => {
+    const input = { session: sampleSession(), lastActivity: CREATED, place: 'acme-3', now: NOW };
+    const held = computeStatus({ ...input, phase: 'Idle', located: located() });
+    expect(held.server).toBe('acme-3');
+    expect(held.conditions?.find(({ type }) => type === 'Ready')?.message).toContain('on server acme-3');
+    expect(computeStatus({ ...input, phase: 'Pending' })).not.toHaveProperty('server');
+  });
+
   it('is the same an hour later when nothing has happened', () => {
     const before = idle();
     expect(idle(before, {}, NOW + HOUR)).toEqual(before);

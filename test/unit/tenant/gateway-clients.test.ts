@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { EndpointSlice } from '../../../src/kube/types/builtins.ts';
-import type { TenantCount } from '../../../src/resources/gateway-internal.ts';
+import type { ServerPlaces, TenantCount } from '../../../src/resources/gateway-internal.ts';
 import { GatewayClients } from '../../../src/tenant/gateway-clients.ts';
 import { replicasOf } from '../../../src/tenant/gateway-replicas.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -15,6 +15,8 @@ let answers: Record<string, TenantCount[] | Error>;
 let upMs: number | undefined;
 /** Users that hold a turn, by the replica. */
 let held: Record<string, string[]>;
+/** Where sessions are, by the replica. */
+let placed: Record<string, ServerPlaces[]>;
 let ready: Record<string, boolean | undefined>;
 let asked: string[];
 let changed: string[];
@@ -45,6 +47,7 @@ beforeEach(() => {
   upMs = undefined;
   listing = undefined;
   held = {};
+  placed = {};
   [answers, ready, asked, changed, logged] = [{}, {}, [], [], []];
   clients = new GatewayClients({
     client: {
@@ -65,6 +68,7 @@ beforeEach(() => {
         : Promise.resolve({
             tenants: answer ?? [],
             ...(upMs !== undefined && { upMs }),
+            places: placed[address] ?? [],
             heldTurns: (held[address] ?? []).map((holder) => ({ ...TURN, holder })),
           });
     },
@@ -157,6 +161,26 @@ describe('the turns that users hold', () => {
     answers = { '10.0.0.1': [] };
     await poll();
     expect(told).toEqual([['s alice', 's bob'], ['s bob'], []]);
+  });
+});
+
+describe('where sessions are', () => {
+  it('is what all replicas say, asked for twice a minute, and what one that does not answer said last', async () => {
+    const told: string[][] = [];
+    clients.onPlaces((places) => void told.push(places.map(({ server, sessions }) => `${server} ${sessions.join()}`)));
+    const at = (server: string) => [{ namespace: 'team', name: 'acme', server, sessions: ['s'] }];
+    placed = { '10.0.0.1': at('acme-0') };
+    answers = { '10.0.0.1': [] };
+    const stop = new AbortController();
+    const running = clients.run(stop.signal);
+    await clock.advance(29_000);
+    placed = { '10.0.0.1': at('acme-1') };
+    await clock.advance(1_000);
+    answers = { '10.0.0.1': new Error('no route') };
+    await clock.advance(30_000);
+    expect(told).toEqual([['acme-0 s'], ['acme-1 s'], ['acme-1 s']]);
+    stop.abort();
+    await running.catch(() => undefined);
   });
 });
 

@@ -18,8 +18,11 @@ export interface LeasesOptions {
 
 /** ms for all requests of one operation. */
 const OPERATION_MS = 5_000;
-/** After an operation that the API server did not answer, ms. */
-const PROBE_MS = 5_000;
+/**
+ * From an operation that the API server did not answer to the look whether it does, ms. The first one comes soon where it was waited for in vain:
+ * nothing else is asked until it answers, and one answer may be late alone.
+ */
+const PROBE_MS = { first: 500, next: 5_000 } as const;
 const PROBE_NAME = 'copilot-session-probe';
 const PAGE = 500;
 
@@ -38,6 +41,8 @@ export class Leases {
   readonly #options: LeasesOptions;
   readonly #stop = new AbortController();
   #probe: { cancel(): void } | undefined;
+  /** Why nothing is asked now: the last operation has waited for an answer until its end. Undefined: it has not. */
+  #silence: CoordinationUnavailableError | undefined;
 
   constructor(options: LeasesOptions) {
     this.#options = options;
@@ -52,7 +57,7 @@ export class Leases {
     try {
       this.#checkOpen();
       const result = await operation(this.#requests());
-      this.#options.board.answered();
+      this.#answered();
       return result;
     } catch (error) {
       throw this.#explain(error);
@@ -64,7 +69,7 @@ export class Leases {
       this.#checkOpen();
       // Each page has the time of an operation.
       yield* this.#requests(() => OPERATION_MS).list(labelSelector);
-      this.#options.board.answered();
+      this.#answered();
     } catch (error) {
       throw this.#explain(error);
     }
@@ -78,16 +83,26 @@ export class Leases {
   #checkOpen(): void {
     if (this.#stop.signal.aborted)
       throw new CoordinationUnavailableError('Closed', 'this process has closed the coordination store');
+    if (this.#silence !== undefined) throw this.#silence;
+  }
+
+  #answered(): void {
+    this.#silence = undefined;
+    this.#options.board.answered();
   }
 
   #explain(error: unknown): unknown {
     // A wrong argument, or an exhausted epoch: nothing is wrong with the store.
-    if (error instanceof RangeError) return error;
+    if (error instanceof RangeError || error === this.#silence) return error;
     const problem = explainKubernetes(error);
     if (problem.reason === 'Closed' || problem.reason === 'Unreadable') return problem;
     this.#options.board.failed(problem);
+    const isFirst = problem.reason === 'TimedOut' && this.#silence === undefined;
+    // Whatever else is said is said at once, and may be so of one request only.
+    this.#silence = problem.reason === 'TimedOut' ? problem : undefined;
     // The other reasons are not mended by an answer to a read.
-    if (['Unreachable', 'TimedOut', 'NotServing'].includes(problem.reason)) this.#probeLater();
+    if (['Unreachable', 'TimedOut', 'NotServing'].includes(problem.reason))
+      this.#probeLater(isFirst ? PROBE_MS.first : PROBE_MS.next);
     return problem;
   }
 
@@ -127,14 +142,14 @@ export class Leases {
   }
 
   /** Finds out whether it answers again, also if nobody asks anything. */
-  #probeLater(): void {
-    const { clock, client, namespace, board } = this.#options;
+  #probeLater(ms: number): void {
+    const { clock, client, namespace } = this.#options;
     if (this.#probe !== undefined || this.#stop.signal.aborted) return;
-    this.#probe = clock.setTimer(PROBE_MS, () => {
+    this.#probe = clock.setTimer(ms, () => {
       this.#probe = undefined;
       const { signal } = this.#stop;
       ignoreNotFound(client.get(Lease, { namespace, name: PROBE_NAME }, { signal, deadlineMs: OPERATION_MS })).then(
-        () => board.answered(),
+        () => this.#answered(),
         (error: unknown) => void this.#explain(error),
       );
     });

@@ -1,5 +1,5 @@
 /** Does what a call of one client asks for, once it is known that it may and which server has its session. */
-import { formatAnswer, formatError, isObject } from '../../../copilot/index.ts';
+import { UnreachableError, formatAnswer, formatError, isObject } from '../../../copilot/index.ts';
 import type { MethodMerge, MethodRewrite, MethodRule } from '../../model.ts';
 import { pong } from '../../pong.ts';
 import type { Attachments } from './attachments.ts';
@@ -12,7 +12,7 @@ import { sessionIdOf, type SessionClient } from '../model.ts';
 import type { ClientRequest } from './open-requests.ts';
 import { unhandled } from '../refusals.ts';
 import type { Replies } from './replies.ts';
-import { asError, isResult, loadFailure, lost, modelFailure, resultFields } from '../server/server-answer.ts';
+import { asError, isResult, isUnloaded, loadFailure, lost, modelFailure, resultFields } from '../server/server-answer.ts';
 import type { TenantHomes } from '../tenant/tenant-homes.ts';
 
 export interface ClientCallsOptions {
@@ -89,25 +89,31 @@ export class ClientCalls {
     const sessionId = sessionIdOf(params);
     const home = homes.homeOf(sessionId);
     // It need not be loaded for that.
-    const go = (host: Home) =>
+    const go = (host: Home, losses = host.upstream.losses) =>
       host.request({ method, params }, undefined, (answer) => {
         if (isResult(answer) && !this.#deleted(resultFields(answer.body))) homes.forget(sessionId ?? '');
-        this.#path.replies.pass(id, answer);
+        // The connection that was granted the session is gone: the next one could not delete it, whether it exists or not.
+        const isLate = isUnloaded(answer) && host.upstream.losses !== losses;
+        const lateness = new UnreachableError(`${host.key}: the connection was lost`);
+        this.#path.replies.pass(id, isLate ? lost(lateness, false) : answer);
       });
     const session = home.session(sessionId);
     const { fence } = home;
     if (fence === undefined || sessionId === undefined || session?.isLoaded === true) return go(home);
     // Another server may have it loaded, and would write what is deleted here.
-    const admit = async (): Promise<Home> => {
+    const admit = async (): Promise<readonly [host: Home, losses: number]> => {
       const host = session === undefined ? home : home.hostOf(session);
-      // Whoever was before in its turn may have loaded it: that grant is good for the deletion, too.
-      if (session?.isLoaded !== true) await fence.admit(sessionId, host, 'delete');
-      return host;
+      const { losses } = host.upstream;
+      // Whoever was before in its turn may have loaded it: that grant is good for the deletion, too. And one of a load takes none away from
+      // whoever loads it beside the deletion.
+      if (session?.isLoaded !== true) await fence.admit(sessionId, host);
+      return [host, losses];
     };
     const admitted = session === undefined ? admit() : session.exclusively(admit);
-    admitted.then(go, (error: unknown) => {
-      this.#path.replies.pass(id, loadFailure(error) ?? lost(asError(error), false));
-    });
+    admitted.then(
+      (granted) => go(...granted),
+      (error: unknown) => this.#path.replies.pass(id, loadFailure(error) ?? lost(asError(error), false)),
+    );
   }
 
   /** Of many sessions, those that the answer names were deleted. */

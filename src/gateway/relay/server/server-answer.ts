@@ -173,6 +173,6 @@ export function loadFailure(error: unknown): ServerAnswer | undefined {
   if (error instanceof NotRestoredError) return { kind: 'NotRestored', why: error.message };
   if (error instanceof NoPlaceError) return { kind: 'NoPlace', max: error.max };
   if (error instanceof FencedError) return { kind: 'Fenced', why: error.message };
-  if (error instanceof CoordinationUnavailableError) return { kind: 'CoordinationAway', why: error.message };
+  if (error instanceof CoordinationUnavailableError) return { kind: 'CoordinationAway', why: error.forClients };
   return lost(error as CopilotError, false);
 }

@@ -1,13 +1,7 @@
 /** What may be known of sessions and servers from outside. */
-import type {
-  DrainProgress,
-  ServerSummary,
-  StatedDrain,
-  SessionState,
-  SessionSummary,
-  TenantRef,
-} from '../../model.ts';
-import type { HeldTurn } from '../../../resources/gateway-internal.ts';
+import { fromKey } from '../../../kube/types/types.ts';
+import type { HeldTurn, ServerPlaces } from '../../../resources/gateway-internal.ts';
+import type { DrainProgress, ServerSummary, StatedDrain, SessionState, SessionSummary, TenantRef } from '../../model.ts';
 import type { Home } from '../home/home.ts';
 import type { Session } from '../session/session.ts';
 
@@ -34,6 +28,13 @@ export function heldTurns({ namespace, name }: TenantRef, session: Session, now:
   if (turnRule === undefined || client?.user === undefined) return [];
   const heldMs = Math.max(0, Math.floor(now - since));
   return [{ namespace, name, session: id, holder: client.user, epoch: turn.epoch, heldMs }];
+}
+
+/** Which sessions the server has, of a tenant whose servers share a volume: of others the volume says it. */
+export function serverPlaces({ namespace, name }: TenantRef, { key, fence, sessions: all }: Home): ServerPlaces[] {
+  if (fence === undefined || key === '') return [];
+  const sessions = [...all].filter(({ load }) => load.hasPlace).map(({ id }) => id);
+  return sessions.length === 0 ? [] : [{ namespace, name, server: fromKey(key).name, sessions }];
 }
 
 export function serverSummary(tenant: TenantRef, { key, upstream }: Home): ServerSummary {

@@ -40,7 +40,8 @@ describe('the gateway', () => {
       '--drain-timeout=1s',
       `--coordination=${type}`,
     ];
-    const gateway = await GatewayProcess.start(api.kubeconfig, [...flags, ...more()]);
+    // Of the kubeconfig, too: a namespace that exists, for the Lease of a gateway with a store in memory.
+    const gateway = await GatewayProcess.start(api.kubeconfig, [...flags, ...more()], 'default');
     try {
       const response = await fetch(`http://127.0.0.1:${metrics}/metrics`);
       const scrape = new Scrape(await response.text());
@@ -50,6 +51,31 @@ describe('the gateway', () => {
       expect(connections).toBe(0);
     } finally {
       await gateway.kill();
+    }
+  });
+
+  it('does not start with a store in memory beside another one, and does when that has ended', async () => {
+    const flags = ['--drain-timeout=1s', '--coordination=memory'];
+    const first = await GatewayProcess.start(
+      api.kubeconfig,
+      [`--listen-port=${await freePort()}`, ...flags],
+      'default',
+    );
+    try {
+      const args = [join(PROJECT, 'src/main.ts'), 'gateway', `--kubeconfig=${api.kubeconfig}`, '--listen-port=1'];
+      const { code, stdout } = await run(process.execPath, [...args, ...flags]);
+      expect(code).not.toBe(0);
+      expect(stdout).toContain('--coordination=memory is for a gateway with one replica');
+      expect(stdout).toContain('kubectl scale --replicas=1');
+      expect(await first.stop()).toBe(0);
+    } finally {
+      await first.kill();
+    }
+    const next = await GatewayProcess.start(api.kubeconfig, [`--listen-port=${await freePort()}`, ...flags], 'default');
+    try {
+      expect(await next.stop()).toBe(0);
+    } finally {
+      await next.kill();
     }
   });
 

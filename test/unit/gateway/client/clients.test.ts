@@ -56,7 +56,7 @@ beforeEach(() => {
     relay: {
       sessions: () => [],
       wakes: () => [],
-      uses: () => ({ upMs: 0, idle: [], heldTurns: [] }),
+      uses: () => ({ upMs: 0, idle: [], heldTurns: [], places: [] }),
       servers: () => [],
       drains: () => [],
       attach: ({ id }) => ({

@@ -214,7 +214,7 @@ describe('a session', () => {
   it('that is deleted has no record any more, and is closed elsewhere before', async () => {
     await isHadBy('pod-of-1');
     expect((await called('session.delete', { sessionId: 's' }))?.result).toEqual({ success: true });
-    expect(epochs()).toEqual(['pod-of-1 close 2', 'pod-of-0 delete 2']);
+    expect(epochs()).toEqual(['pod-of-1 close 2', 'pod-of-0 load 2']);
     await settle();
     expect(await recordOf('s')).toBeUndefined();
   });
@@ -257,11 +257,68 @@ describe('a session', () => {
     expect(epochs().at(-1)).toMatch(/^pod-of-. load 3$/);
   });
 
+  it('whose deletion fails can be used by who loads it meanwhile', async () => {
+    await isHadBy('pod-of-0');
+    world.answers.set('session.delete', (end, { id }) => end.refuse(id, 'the disk is full'));
+    const deletion = client.call('session.delete', { sessionId: 's' });
+    const resumed = await called('session.resume', { sessionId: 's' }, world.client());
+    expect([client.answer(deletion)?.error?.message, resumed?.result]).toEqual([
+      expect.stringContaining('the disk is full'),
+      expect.objectContaining({ at: '10.0.0.1' }),
+    ]);
+    expect(guards.loadedAt('s')).toEqual(['pod-of-0']);
+  });
+
+  it('whose deletion comes over another connection than its grant is to be deleted again, and not unknown', async () => {
+    await isHadBy('pod-of-0');
+    const grant = world.answers.get('guard.grant');
+    world.answers.set('guard.grant', (end, frame) => {
+      grant?.(end, frame);
+      end.events.closed(undefined);
+    });
+    const id = client.call('session.delete', { sessionId: 's' });
+    await settle();
+    if (grant !== undefined) world.answers.set('guard.grant', grant);
+    await world.clock.advance(5_000);
+    expect(client.answer(id)?.error).toMatchObject({ code: -32050, data: { retryable: true } });
+    expect((await called('session.delete', { sessionId: 's' }))?.result).toEqual({ success: true });
+  });
+
   it('is listed by one server, which has all of them', async () => {
     for (const sessionId of ['s', 't']) await called('session.create', { sessionId });
     const { result } = (await called('session.list')) ?? {};
     const sessions = result?.['sessions'] as { sessionId: string }[];
     expect(sessions.map(({ sessionId }) => sessionId).toSorted()).toEqual(['s', 't']);
+  });
+});
+
+describe('the operator is told', () => {
+  const places = () =>
+    world.relay
+      .uses()
+      .places.map(({ namespace, name, server, sessions }) => `${namespace}/${name} ${server} ${sessions.join()}`);
+
+  it('which server has a session, also while it is away, and the other one when that has it', async () => {
+    expect(places()).toEqual([]);
+    await called('session.create', { sessionId: 's' });
+    expect(places()).toEqual(['team/acme acme-0 s']);
+    const end = world.serverAt(0);
+    world.down.add(end.host);
+    end.events.closed(undefined);
+    await world.clock.advance(2000);
+    expect(places()).toEqual(['team/acme acme-0 s']);
+    guards.kill(0, world);
+    await world.clock.advance(2000);
+    // It is loaded there with the next call.
+    expect(places()).toEqual(['team/acme acme-1 s']);
+    await called('session.mode.get', { sessionId: 's' });
+    expect([guards.loadedAt('s'), places()]).toEqual([['pod-of-1'], ['team/acme acme-1 s']]);
+  });
+
+  it('of no server when the session was deleted', async () => {
+    await called('session.create', { sessionId: 's' });
+    await called('session.delete', { sessionId: 's' });
+    expect(places()).toEqual([]);
   });
 });
 
@@ -554,7 +611,9 @@ describe('while the store is away', () => {
     expect((await called('session.mode.get', { sessionId: 's' }))?.result).toBeDefined();
     const refused = await called('session.create', { sessionId: 't' });
     expect(refused?.error).toMatchObject({ code: -32050, data: { rule: 'CoordinationAway', retryable: true } });
-    expect(refused?.error?.message).toContain('the coordination store is away');
+    expect(refused?.error?.message).toContain('the coordination store cannot be used (Unreachable)');
+    // Where it is and what is wrong with it is for the log.
+    expect(refused?.error?.message).not.toContain('redis-0');
     guards.isStoreAway = false;
     expect((await called('session.create', { sessionId: 't' }))?.result).toBeDefined();
   });

@@ -208,6 +208,6 @@ describe('the time for which a tenant is unused', () => {
 
   it('is as long as this replica runs for one that was never used', async () => {
     await world.clock.advance(3 * MINUTE);
-    expect(world.relay.uses()).toEqual({ upMs: 3 * MINUTE, idle: [], heldTurns: [] });
+    expect(world.relay.uses()).toEqual({ upMs: 3 * MINUTE, idle: [], heldTurns: [], places: [] });
   });
 });

@@ -38,7 +38,12 @@ describe('what the internal port shows', () => {
       { namespace: 'team', name: 'acme', idleMs: 0 },
       { namespace: 'team', name: 'initech', idleMs: 90_000 },
     ];
-    const view = tenantsView([client(1, 'acme'), client(3, 'globex')], { upMs: 100_000, idle, heldTurns: [] });
+    const view = tenantsView([client(1, 'acme'), client(3, 'globex')], {
+      upMs: 100_000,
+      idle,
+      heldTurns: [],
+      places: [],
+    });
     expect(parseTenants(JSON.stringify(view))).toEqual({
       tenants: [
         { namespace: 'team', name: 'acme', clients: 1, idleMs: 0 },
@@ -51,10 +56,18 @@ describe('what the internal port shows', () => {
 
   it('says who holds turns, as the operator reads it', () => {
     const turn = { namespace: 'team', name: 'acme', session: 's', holder: 'alice', epoch: 2, heldMs: 1500 };
-    const view = tenantsView([], { upMs: 1, idle: [], heldTurns: [turn] });
+    const view = tenantsView([], { upMs: 1, idle: [], heldTurns: [turn], places: [] });
     expect(parseTenants(JSON.stringify(view))).toEqual({ tenants: [], upMs: 1, heldTurns: [turn] });
     const odd = { tenants: [], heldTurns: [{ ...turn, heldMs: -1 }] };
     expect(() => parseTenants(JSON.stringify(odd))).toThrow(/no turn that a user holds/);
+  });
+
+  it('says where sessions are, as the operator reads it', () => {
+    const place = { namespace: 'team', name: 'acme', server: 'acme-1', sessions: ['s', 't'] };
+    const view = tenantsView([], { upMs: 1, idle: [], heldTurns: [], places: [place] });
+    expect(parseTenants(JSON.stringify(view))).toEqual({ tenants: [], upMs: 1, places: [place] });
+    const odd = { tenants: [], places: [{ ...place, sessions: [7] }] };
+    expect(() => parseTenants(JSON.stringify(odd))).toThrow(/no server with sessions/);
   });
 
   it('says how far drains are, as the operator reads it', () => {

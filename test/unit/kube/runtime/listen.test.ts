@@ -55,7 +55,7 @@ const servers = {
       keys: { all: [] },
       clients: () => [],
       sessions: () => [],
-      uses: () => ({ upMs: 0, idle: [], heldTurns: [] }),
+      uses: () => ({ upMs: 0, idle: [], heldTurns: [], places: [] }),
       drains: () => [],
       act: () => 'UnknownTenant',
       access: { decide: () => Promise.resolve({ user: 'viewer' }) },

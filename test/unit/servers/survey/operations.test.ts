@@ -199,7 +199,7 @@ describe('operations on a server that has a guard', () => {
     for (const operation of ['close', 'delete'] as const) {
       const failed = world.survey[operation](KEY, 'one');
       await expect(failed).rejects.toThrow(HeldElsewhereError);
-      await expect(failed).rejects.toMatchObject({ holder: 'team/acme-1' });
+      await expect(failed).rejects.toMatchObject({ holder: 'team/acme-1', why: 'its node is off' });
     }
     expect(world.calls()).toEqual({});
   });
@@ -212,6 +212,55 @@ describe('operations on a server that has a guard', () => {
     await world.clock.advance(60_000);
     expect(await world.survey.deleteUnused(KEY, 'one', { modifiedTime, expiresAt: 0 })).toBe('InUse');
     expect(world.facts('one')).toBeDefined();
+  });
+
+  describe('that deletes what is not used', () => {
+    beforeEach(async () => {
+      world.sessions.turn('one');
+      await world.firstPoll(guarded);
+      await world.clock.advance(60_000);
+      world.calls();
+    });
+    const deletion = (isUnloaded = false) => {
+      const { modifiedTime = 0 } = world.facts('one') ?? {};
+      return world.survey.deleteUnused(KEY, 'one', { modifiedTime, expiresAt: 0, isUnloaded });
+    };
+
+    it('learn the epoch before they look at the session, and take the next one alone', async () => {
+      expect(await deletion()).toBe('Deleted');
+      expect(world.grants.map(([what]) => what)).toEqual(['epoch one', 'delete one after 4']);
+      const [[, beforeEpoch] = [], [, beforeGrant] = []] = world.grants;
+      expect(beforeEpoch).not.toContain('session.metadata.activity');
+      expect(beforeGrant).toContain('session.metadata.activity');
+    });
+
+    it('leave alone what the gateway has been granted while they looked', async () => {
+      const { answers } = world.server;
+      const activity = answers['session.metadata.activity'];
+      answers['session.metadata.activity'] = (request) => {
+        world.epoch = 5;
+        return activity?.(request);
+      };
+      expect(await deletion()).toBe('InUse');
+      expect(world.calls()).not.toHaveProperty(['session.delete']);
+    });
+
+    it('leave alone what was used under the epoch of before until they were granted it', async () => {
+      world.onGrant = () => world.sessions.turn('one');
+      expect(await deletion()).toBe('InUse');
+      expect(world.calls()).not.toHaveProperty(['session.delete']);
+    });
+
+    it('ask no guard for a session that is not there, because guards forget none', async () => {
+      expect(await world.survey.deleteUnused(KEY, 'none', { modifiedTime: 0, expiresAt: 0 })).toBe('NotFound');
+      expect(world.grants).toEqual([]);
+    });
+
+    it('take one for used that is in memory again, where it was not', async () => {
+      world.server.answers['session.metadata.activity'] = () => ({ result: { hasActiveWork: false } });
+      expect(await deletion(true)).toBe('InUse');
+      expect(await deletion()).toBe('Deleted');
+    });
   });
 
   it('store no labels: that is a write to a session which the gateway has', async () => {

@@ -24,6 +24,10 @@ export class World {
   readonly grants: [what: string, after: readonly (string | undefined)[]][] = [];
   /** The server that has every session, by the word of the guard. */
   heldBy: string | undefined;
+  /** The highest epoch of every session that the guard knows. */
+  epoch = 4;
+  /** Called while the guard grants something. */
+  onGrant: () => unknown = () => undefined;
   /** This process does not surely hold the lease. */
   gateClosed = false;
   readonly servers: ServerRegistry;
@@ -48,9 +52,18 @@ export class World {
         error: (...args: unknown[]) => this.errors.push(args),
       },
       observePoll: (ms) => this.observed.push(ms),
-      grant: (_client, _server, { sessionId, intent }) => {
-        this.grants.push([`${intent} ${sessionId}`, this.server.received.map(({ method }) => method)]);
-        return Promise.resolve({ heldBy: this.heldBy });
+      guards: {
+        epochOf: (_client, _server, sessionId) => {
+          this.grants.push([`epoch ${sessionId}`, this.server.received.map(({ method }) => method)]);
+          return Promise.resolve(this.epoch);
+        },
+        grant: async (_client, _server, { sessionId, intent, after }) => {
+          const since = after === undefined ? '' : ` after ${after}`;
+          this.grants.push([`${intent} ${sessionId}${since}`, this.server.received.map(({ method }) => method)]);
+          await this.onGrant();
+          const heldBy = this.heldBy === undefined ? undefined : { server: this.heldBy, why: 'its node is off' };
+          return { heldBy, isOvertaken: after !== undefined && after !== this.epoch };
+        },
       },
     });
     this.survey.onChange((key, ids) => this.changes.push([key, ids]));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
-import type { SessionFacts, SessionSource } from '../../../../src/servers/survey/sessions.ts';
+import type { Disuse, SessionFacts, SessionSource } from '../../../../src/servers/survey/sessions.ts';
 import { summaryOf } from '../../../../src/servers/survey/facts.ts';
 import { cleanUpServers, cleanUpSharedVolume } from '../../../../src/tenant/cleanup/server-cleanup.ts';
 import { UnreachableError } from '../../../../src/copilot/index.ts';
@@ -88,8 +88,9 @@ describe('the server that works on a volume which all share', () => {
         if (silent.includes(key)) return Promise.reject(new UnreachableError(`${key}: not connected`));
         return Promise.resolve(loadedOn[id] === key ? ('Loaded' as const) : ('Unloaded' as const));
       },
-      deleteUnused: (key: string, id: string) => {
-        calls.push(`delete ${key} ${id}`);
+      deleteUnused: (key: string, id: string, { isUnloaded }: Disuse) => {
+        // Its server may load it after it was asked.
+        if (isUnloaded === true) calls.push(`delete ${key} ${id}`);
         return Promise.resolve('Deleted' as const);
       },
     };

@@ -1,6 +1,21 @@
 /** Decides whether a pod is gone for sure, so that nothing of it can write to a shared volume any more (docs/adr/0063-moves.md). */
-import type { Pod } from '../../kube/types/builtins.ts';
-import type { PodFate } from '../model.ts';
+import type { Pod } from '../kube/types/builtins.ts';
+
+/** Whether anything of a pod can still run: whether a session that was loaded there may be loaded or deleted elsewhere. */
+export interface PodFate {
+  /** `Deleted`: the API server does not have it. `Ended`: its kubelet says that its containers have ended. */
+  readonly reason: 'Deleted' | 'Ended' | 'Terminating' | 'NotReported' | 'Running' | 'Unknown';
+  /** Nothing of it can write any more, now and later. */
+  readonly isGone: boolean;
+  /** For clients and statuses, as a sentence without an end: which pod on which node, and what its administrator can do. */
+  readonly message: string;
+}
+
+/** Finds out what became of pods. */
+export interface PodFates {
+  /** Asks the API server, and believes no cache: it may be late, and who changes labels of a pod takes it out of one. */
+  fateOf(namespace: string, podUID: string): Promise<PodFate>;
+}
 
 /**
  * What became of a pod, by what the API server says of it now; undefined: it does not have it. A kubelet has a pod deleted only when its

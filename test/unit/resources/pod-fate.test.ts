@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { decidePodFate } from '../../../../src/gateway/routing/pod-fate.ts';
-import type { Pod } from '../../../../src/kube/types/builtins.ts';
+import { decidePodFate } from '../../../src/resources/pod-fate.ts';
+import type { Pod } from '../../../src/kube/types/builtins.ts';
 
 const ENDED = { terminated: { exitCode: 137 } };
 const RUNS = { running: {} };
