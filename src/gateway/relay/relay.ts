@@ -87,10 +87,19 @@ export function createRelay(options: RelayOptions): ClosableRelay {
   /** By tenant, its UID and its isolation. */
   const tenants = new Map<string, KnownTenant>();
 
-  /** The tenant that a client was admitted to; undefined: it is gone, also if there is another one of its name. */
-  const tenantOf = (ref: TenantRef, kind: TenantKind): GatewayTenant | undefined => {
-    const tenant = fleet.find(ref);
-    return tenant !== undefined && keyOfKind(kindOf(tenant)) === keyOfKind(kind) ? tenant : undefined;
+  /**
+   * Finds the tenant that a client was admitted to; undefined: it is gone, also if there is another one of its name. What it is is looked at once
+   * for each change of it, because every frame asks.
+   */
+  const finderOf = (ref: TenantRef, kind: string): (() => GatewayTenant | undefined) => {
+    let seen: GatewayTenant | undefined;
+    let found: GatewayTenant | undefined;
+    return () => {
+      const tenant = fleet.find(ref);
+      if (tenant !== seen) found = tenant !== undefined && keyOfKind(kindOf(tenant)) === kind ? tenant : undefined;
+      seen = tenant;
+      return found;
+    };
   };
   const used = (ref: TenantRef): void => uses.used(ref);
   const fenceOf = (tenant: TenantRef, tenantUID: string) => ({
@@ -112,10 +121,11 @@ export function createRelay(options: RelayOptions): ClosableRelay {
   });
   const homesOf = (ref: TenantRef, kind: TenantKind): TenantHomes => {
     const { uid, isolation, topology } = kind;
-    const tenantKey = `${keyOf(ref)}:${keyOfKind(kind)}`;
+    const kindKey = keyOfKind(kind);
+    const tenantKey = `${keyOf(ref)}:${kindKey}`;
     const known = tenants.get(tenantKey);
     if (known !== undefined) return known.homes;
-    const find = () => tenantOf(ref, kind);
+    const find = finderOf(ref, kindKey);
     const owners = isolation === 'Dedicated' ? undefined : new Owners({ ...ownership, randomBytes, tenant: ref });
     const { forced } = rules[isolation];
     const isKnown = () => tenants.get(tenantKey)?.homes === homes;

@@ -19,7 +19,7 @@ import type { ClientState, DeclaredSession, MovableHandler } from '../setup/clie
 import { admission, pieceAdmission } from '../journal/events.ts';
 import { Forwarding } from './forwarding.ts';
 import { IsolatedCalls } from './isolated.ts';
-import { sessionIdOf, type ClientAnswer, type RelayLimits, type SessionClient } from '../model.ts';
+import { type ClientAnswer, type RelayLimits, type SessionClient } from '../model.ts';
 import type { RelayObserver } from '../observer.ts';
 import type { ClientRequest, RequestingClient } from './open-requests.ts';
 import { invalid, refusedParam } from '../refusals.ts';
@@ -217,8 +217,7 @@ export class ClientRelay implements MovableHandler, RequestingClient {
     const full = roomOf(id, bytes, open, limits);
     if (full !== undefined) return replies.refuseUnopened(full.reason, full.body);
     const rule = rules.ruleOf(method);
-    const { isOn: isInjected } = homes.homeOf(sessionIdOf(params)).injection;
-    const refusal = rule.action === 'deny' ? undefined : rules.checkParams(method, params, isInjected);
+    const refusal = rule.action === 'deny' ? undefined : rules.checkParams(method, params, homes.hasLogin);
     // Before anything is kept of it: a session is never declared or replayed with what was refused.
     if (refusal !== undefined) return this.deliver(refusedParam(id, refusal));
     const tenantFull = tenantRoomOf(id, bytes, rule, homes);

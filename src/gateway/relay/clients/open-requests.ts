@@ -19,13 +19,18 @@ export interface ClientRequest extends OpenRequest {
 /** What a request takes in memory beside its frame, at least. */
 export const CALL_BYTES = 512;
 
-/** By their ids. */
+/**
+ * By their ids, in the order in which they came. Most clients have one at a time, which is in no Map: that would allocate its table anew every few
+ * requests, and each table that was replaced, and what is in it, stays until V8's next full collection.
+ */
 export class OpenRequests {
-  readonly #open = new Map<RequestId, ClientRequest>();
+  /** The one that came first, when none was open. */
+  #single: ClientRequest | undefined;
+  #others: Map<RequestId, ClientRequest> | undefined;
   #frameBytes = 0;
 
   get size(): number {
-    return this.#open.size;
+    return (this.#single === undefined ? 0 : 1) + (this.#others?.size ?? 0);
   }
 
   /** Of their frames. */
@@ -35,25 +40,30 @@ export class OpenRequests {
 
   /** What they take in memory, at least. */
   get bytes(): number {
-    return this.#frameBytes + this.#open.size * CALL_BYTES;
+    return this.#frameBytes + this.size * CALL_BYTES;
   }
 
   get all(): readonly ClientRequest[] {
-    return [...this.#open.values()];
+    return [...(this.#single === undefined ? [] : [this.#single]), ...(this.#others?.values() ?? [])];
   }
 
   has(id: RequestId): boolean {
-    return this.#open.has(id);
+    return this.#single?.id === id || this.#others?.has(id) === true;
   }
 
   add(request: ClientRequest): void {
-    this.#open.set(request.id, request);
+    if (this.size === 0) this.#single = request;
+    else (this.#others ??= new Map()).set(request.id, request);
     this.#frameBytes += request.bytes;
   }
 
   /** It is answered, or will never be. */
   settle(id: RequestId): void {
-    this.#frameBytes -= this.#open.get(id)?.bytes ?? 0;
-    this.#open.delete(id);
+    const single = this.#single?.id === id ? this.#single : undefined;
+    const settled = single ?? this.#others?.get(id);
+    if (settled === undefined) return;
+    this.#frameBytes -= settled.bytes;
+    if (single === undefined) this.#others?.delete(id);
+    else this.#single = undefined;
   }
 }

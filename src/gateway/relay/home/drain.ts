@@ -114,18 +114,18 @@ export class HomeDrain {
    * it starts or loads something.
    */
   enter(kind: 'Start' | 'Any', call: EnteringCall, refuse: () => void): void {
-    if (!this.#holds(kind)) return call.go();
+    if (!this.holds(kind)) return call.go();
     if (!this.#held.hold(call)) refuse();
   }
 
   /** Whether what starts something waits. */
   get holdsStarts(): boolean {
-    return this.#holds('Start');
+    return this.holds('Start');
   }
 
   /** Whether every call waits for the pod that follows. */
   get isReturning(): boolean {
-    return this.#comesBack && this.#holds('Any');
+    return this.#comesBack && this.holds('Any');
   }
 
   /** Resolves when calls that start nothing are not held. */
@@ -203,12 +203,12 @@ export class HomeDrain {
     this.#phase = 'Drained';
     this.#turns = 0;
     this.#avoided = this.#stated?.podUID;
-    if (this.#holds('Any')) this.#awaitReplacement();
+    if (this.holds('Any')) this.#awaitReplacement();
     else this.#release();
   }
 
-  /** Of a server that does not come back nothing is held: its clients are told. */
-  #holds(kind: 'Start' | 'Any'): boolean {
+  /** Whether a call of this kind waits. Of a server that does not come back nothing is held: its clients are told. */
+  holds(kind: 'Start' | 'Any'): boolean {
     if (this.#phase === 'Ending') return kind === 'Start';
     return this.#phase === 'Closing' || (this.#phase === 'Drained' && this.#comesBack);
   }

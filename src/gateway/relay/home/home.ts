@@ -398,7 +398,10 @@ export class Home {
     const { method, params, bytes = 0, gone } = call;
     const steers = session?.turn.isRunning === true && params['mode'] === 'immediate';
     const starts = startsTurn(method) && !steers;
+    const kind = starts ? 'Start' : 'Any';
     const place = gone && session?.order.enter(gone, starts);
+    // One about no session waits for no other: what follows would be made for nothing.
+    if (place === undefined && !this.drain.holds(kind)) return go(call, answered);
     const done = (answer: ServerAnswer): void => {
       place?.leave();
       answered(answer);
@@ -406,7 +409,7 @@ export class Home {
     const refuse = () => done(lost(new UnreachableError('too many calls wait for a server that drains'), false));
     const forget = () => done(clientGone());
     const enter = () => go(place === undefined ? call : { ...call, place }, done);
-    this.drain.enter(starts ? 'Start' : 'Any', { bytes, gone, go: enter, forget }, refuse);
+    this.drain.enter(kind, { bytes, gone, go: enter, forget }, refuse);
   }
 
   async #deny(sessionId: string, requestId: string, { denial: { method, params } }: WaitKind): Promise<void> {

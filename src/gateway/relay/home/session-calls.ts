@@ -103,12 +103,13 @@ export class SessionCalls {
    * call repeated, and so is a call of which the server was lost, which nobody notices. Of several answers to the same question one counts.
    */
   request(call: ClientCall, session: Session | undefined, answered: Answered): void {
-    const other = session && this.#options.elsewhere?.(session);
+    if (session === undefined) return this.#request(call, session, answered);
+    const other = this.#options.elsewhere?.(session);
     if (other !== undefined) return other.request(call, session, answered);
     // Also what waits for a turn: the server does not know of it.
-    if (session !== undefined && call.method === ABORT) session.aborts += 1;
+    if (call.method === ABORT) session.aborts += 1;
     const question = questionOf(call.method, call.params);
-    if (session === undefined || question === undefined) return this.#request(call, session, answered);
+    if (question === undefined) return this.#request(call, session, answered);
     // The server may wait for it, and it for answers of others.
     call.place?.leave();
     session.answersInTurn.give(question, {

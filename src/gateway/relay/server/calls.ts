@@ -13,10 +13,18 @@ interface Queued extends HeldCall {
   readonly answered: Answered;
 }
 
+/**
+ * One that was sent. It lets go of who waits when it is answered: the table of a Map that is replaced, as it is every few dozens of calls, keeps what
+ * was in it until V8's next full collection.
+ */
+interface Sent {
+  answered: Answered | undefined;
+}
+
 /** Answers come in any order; what waits is sent in the order in which it came. */
 export class Calls {
-  /** Those that were sent, by their id on this leg. Ids are never used again, not even by another connection. */
-  readonly #sent = new Map<number, Answered>();
+  /** By their id on this leg. Ids are never used again, not even by another connection. */
+  readonly #sent = new Map<number, Sent>();
   readonly #queue: HeldCalls<Queued>;
   #lastId = 0;
 
@@ -37,7 +45,7 @@ export class Calls {
   /** The body of the frame of a call that is sent now. */
   send(method: string, params: object, answered: Answered): string {
     const { id, body } = this.#format(method, params);
-    this.#sent.set(id, answered);
+    this.#sent.set(id, { answered });
     return body;
   }
 
@@ -54,7 +62,7 @@ export class Calls {
   /** The bodies of the frames of all calls that waited, which are sent now. */
   release(): string[] {
     const queue = this.#queue.takeAll();
-    for (const { id, answered } of queue) this.#sent.set(id, answered);
+    for (const { id, answered } of queue) this.#sent.set(id, { answered });
     return queue.map(({ body }) => body);
   }
 
@@ -65,14 +73,17 @@ export class Calls {
 
   /** Passes on an answer. */
   take(id: number, answer: ServerAnswer): void {
-    const answered = this.#sent.get(id);
+    const sent = this.#sent.get(id);
     this.#sent.delete(id);
+    if (sent === undefined) return;
+    const { answered } = sent;
+    sent.answered = undefined;
     answered?.(answer);
   }
 
   /** Forgets the calls that were sent. Returns who waits for their answers. */
   loseSent(): readonly Answered[] {
-    const sent = [...this.#sent.values()];
+    const sent = [...this.#sent.values()].flatMap(({ answered }) => answered ?? []);
     this.#sent.clear();
     return sent;
   }

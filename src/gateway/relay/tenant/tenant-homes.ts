@@ -110,7 +110,9 @@ export class TenantHomes {
   /** Where calls about no session, or about one that no server has, go: the first server that serves. */
   get first(): Home {
     const { current } = this;
-    return current.find((home) => home.isServing) ?? (current[0] as Home);
+    // Of a single one it need not be asked, and every frame wants it.
+    const serving = current.length > 1 ? current.find((home) => home.isServing) : undefined;
+    return serving ?? (current[0] as Home);
   }
 
   /** Whether any server can load any session. */
@@ -121,6 +123,11 @@ export class TenantHomes {
   /** The server that has the session, else the one that answers calls about none. */
   homeOf(sessionId: string | undefined): Home {
     return (sessionId === undefined ? undefined : this.find(sessionId)) ?? this.first;
+  }
+
+  /** Whether sessions have the login of the tenant, whatever clients say. */
+  get hasLogin(): boolean {
+    return this.#options.find()?.model !== undefined;
   }
 
   /** Whether so many bytes more may be kept of the tenant. */

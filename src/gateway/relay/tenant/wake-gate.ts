@@ -57,8 +57,9 @@ export class WakeGate {
 
   /** Whether calls pass. */
   get isOpen(): boolean {
-    if (this.#isStopped) return false;
-    const sleep = this.#sleep;
+    const tenant = this.#options.find();
+    if (isStopped(tenant)) return false;
+    const sleep = tenant?.sleep;
     if (sleep === undefined || sleep.phase === 'Running') return true;
     return sleep.phase === 'Waking' && this.#options.areServing();
   }
@@ -125,10 +126,8 @@ export class WakeGate {
       refuse(`${this.#name} is served by another replica now`, 'Unavailable');
   }
 
-  /** Whoever has stopped it starts it again, and not soon: nobody waits for that. While its servers end turns, calls go to them. */
   get #isStopped(): boolean {
-    const tenant = this.#options.find();
-    return tenant?.stoppedBy !== undefined && tenant.servers.length === 0;
+    return isStopped(this.#options.find());
   }
 
   get #stopped(): string {
@@ -183,4 +182,9 @@ export class WakeGate {
     }
     return taken;
   }
+}
+
+/** Whoever has stopped it starts it again, and not soon: nobody waits for that. While its servers end turns, calls go to them. */
+function isStopped(tenant: GatewayTenant | undefined): boolean {
+  return tenant?.stoppedBy !== undefined && tenant.servers.length === 0;
 }
