@@ -4,7 +4,12 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CoordinationStore, RecordResult, SessionRecord, UnavailableReason } from '../../src/gateway/locks/store.ts';
+import type {
+  CoordinationStore,
+  RecordResult,
+  SessionRecord,
+  UnavailableReason,
+} from '../../src/gateway/locks/store.ts';
 import { freePort } from './copilot-server.ts';
 import { place } from './coordination-suite.ts';
 import { RedisServer } from './redis-server.ts';

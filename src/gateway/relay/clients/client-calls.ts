@@ -12,7 +12,15 @@ import { sessionIdOf, type SessionClient } from '../model.ts';
 import type { ClientRequest } from './open-requests.ts';
 import { unhandled } from '../refusals.ts';
 import type { Replies } from './replies.ts';
-import { asError, isResult, isUnloaded, loadFailure, lost, modelFailure, resultFields } from '../server/server-answer.ts';
+import {
+  asError,
+  isResult,
+  isUnloaded,
+  loadFailure,
+  lost,
+  modelFailure,
+  resultFields,
+} from '../server/server-answer.ts';
 import type { TenantHomes } from '../tenant/tenant-homes.ts';
 
 export interface ClientCallsOptions {

@@ -1,7 +1,14 @@
 /** What may be known of sessions and servers from outside. */
 import { fromKey } from '../../../kube/types/types.ts';
 import type { HeldTurn, ServerPlaces } from '../../../resources/gateway-internal.ts';
-import type { DrainProgress, ServerSummary, StatedDrain, SessionState, SessionSummary, TenantRef } from '../../model.ts';
+import type {
+  DrainProgress,
+  ServerSummary,
+  StatedDrain,
+  SessionState,
+  SessionSummary,
+  TenantRef,
+} from '../../model.ts';
 import type { Home } from '../home/home.ts';
 import type { Session } from '../session/session.ts';
 

@@ -18,7 +18,10 @@ afterEach(endRedis);
 /** How many commands about hashes Redis has taken. */
 async function commandsOf(server: RedisServer): Promise<number> {
   const stats = await server.admin.info('commandstats');
-  return [...stats.matchAll(/^cmdstat_(?:eval|evalsha|h[a-z]+):calls=(\d+)/gm)].reduce((sum, [, n]) => sum + Number(n), 0);
+  return [...stats.matchAll(/^cmdstat_(?:eval|evalsha|h[a-z]+):calls=(\d+)/gm)].reduce(
+    (sum, [, n]) => sum + Number(n),
+    0,
+  );
 }
 
 describe('Redis that goes away', () => {
