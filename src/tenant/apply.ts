@@ -293,6 +293,14 @@ export function deletesServers(tenant: CopilotTenant, surplus: readonly ServerWo
   );
 }
 
+/** Whether something of a server is missing, of a tenant that was observed before: as a late cache shows it, it may just have been removed. */
+export function recreatesServers({ status }: CopilotTenant, servers: readonly ServerPlan[]): boolean {
+  return (
+    status?.observedGeneration !== undefined &&
+    servers.some(({ live, deployment }) => !live.service || (deployment !== undefined && !live.deployment))
+  );
+}
+
 /** Deletes the servers beyond `spec.replicas`, one after the other, highest index first. Returns those whose Deployment was deleted. */
 async function deleteSurplus(
   writer: ChildWriter,

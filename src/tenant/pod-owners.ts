@@ -2,7 +2,7 @@
 import { LruMap } from '../kube/cache/lru.ts';
 import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock } from '../kube/clock/clock.ts';
-import { type Deployment, type Pod, ReplicaSet } from '../kube/types/builtins.ts';
+import { type Deployment, Pod, ReplicaSet } from '../kube/types/builtins.ts';
 import { ignoreNotFound } from '../kube/types/not-found.ts';
 import { getControllerOf, refersTo } from '../kube/types/owner.ts';
 import type { OwnerReference } from '../kube/types/types.ts';
@@ -59,11 +59,13 @@ export class PodOwners {
     const found = await Promise.all(
       [...servers.values()].map(async (server) => {
         const name = serverName(tenant.metadata.name, server.index);
-        const lookAlikes = await this.#lookAlikes(tenant, name, server, signal);
-        if (lookAlikes.length === 0) return [server.index, server] as const;
+        const found = await this.#lookAlikes(tenant, name, server, signal);
+        if (found.length === 0) return [server.index, server] as const;
+        const gone = new Set(await this.#gone(found, signal));
+        const lookAlikes = found.filter(({ pod }) => !gone.has(pod));
         const foreign = lookAlikes.filter(({ pod, reason }) => reason === 'Foreign' && !mountsClaim(pod, name));
         const others = new Set(foreign.map(({ pod }) => pod));
-        const pods = server.pods.filter((pod) => !others.has(pod));
+        const pods = server.pods.filter((pod) => !others.has(pod) && !gone.has(pod));
         return [server.index, { ...server, pods, lookAlikes }] as const;
       }),
     );
@@ -84,6 +86,23 @@ export class PodOwners {
         const alive = live.filter((other) => getControllerOf(other)?.uid === controller?.uid).length;
         const { reason, message } = podOwnership({ tenant, server, deployment, pod, replicaSet, alive });
         return reason === 'Own' ? this.#own(pod) : [{ pod, reason, message, isOverdue: this.#isOverdue(pod) }];
+      }),
+    );
+    return found.flat();
+  }
+
+  /**
+   * The pods that are reported for long, and that the API server does not have any more. The cache shows them for minutes if their watch is
+   * silent, and nobody is asked to delete, or waits for, what is gone.
+   */
+  async #gone(lookAlikes: readonly LookAlike[], signal: AbortSignal): Promise<Pod[]> {
+    const found = await Promise.all(
+      lookAlikes.map(async ({ pod, isOverdue = false }) => {
+        if (!isOverdue) return [];
+        const { namespace, name, uid } = pod.metadata;
+        // A list, because the operator may not get pods one by one.
+        const { items } = await this.#client.list(Pod, { namespace, fieldSelector: `metadata.name=${name}`, signal });
+        return items.some(({ metadata }) => metadata.uid === uid) ? [] : [pod];
       }),
     );
     return found.flat();

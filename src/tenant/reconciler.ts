@@ -17,7 +17,7 @@ import type { SessionSource } from '../servers/survey/sessions.ts';
 import { CopilotTenant, isStopped } from '../resources/tenant.ts';
 import { podsOfJobs } from '../resources/termination-message.ts';
 import { reportActions } from './action-events.ts';
-import { applyPlan, deletesServers, type Outcome } from './apply.ts';
+import { applyPlan, deletesServers, recreatesServers, type Outcome } from './apply.ts';
 import { type CleanupRuns, cleanupRunsOf } from './cleanup/cleanup-runs.ts';
 import { executeRuns } from './cleanup/run-executor.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
@@ -231,9 +231,10 @@ export class TenantReconciler implements Reconciler {
   async #apply(world: World, plan: Plan, { signal, log }: ReconcileContext): Promise<Outcome | 'Outdated' | 'Deleted'> {
     const { client, recent, applier, facts, clock, targets } = this.#options;
     const { tenant } = world;
-    // The deletion of a volume cannot be undone, so it is not based on a cache that may be late.
-    const deletes = !plan.paused && deletesServers(tenant, stoppable(plan));
-    if (deletes && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) return 'Outdated';
+    // The deletion of a volume cannot be undone, so it is not based on a cache that may be late; nor is a server added that was removed.
+    const changes = deletesServers(tenant, stoppable(plan)) || recreatesServers(tenant, plan.servers);
+    if (!plan.paused && changes && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal)))
+      return 'Outdated';
     const outcome = await applyPlan({ applier, client, facts, clock, log }, world, plan, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return 'Deleted';
     if (!isStopped(tenant) && plan.token !== undefined) {

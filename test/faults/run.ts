@@ -23,6 +23,8 @@ export interface Life {
 const LATE_MS = 20_000;
 /** Longer than the pinger takes to ask every server, in ms of the world. */
 const SETTLED_MS = 15_000;
+/** How long a watch may be silent until that is noticed, with the time until everything is listed again; ms of the world. */
+const NOTICED_MS = 200_000;
 /** How much later statistics of sessions may be: they are asked for every 30 s and written every 20 s; ms of the world. */
 const WRITTEN_MS = 60_000;
 /** Longer than a call waits by itself, in which it would count as a request under way. */
@@ -40,15 +42,17 @@ export async function live(campaign: Campaign, plan?: Plan, reference?: Life): P
   if (plan?.kind === 'error') world.process.proxy.inject(isWrite, errorOf(plan.how), { nth: plan.write });
   for (const step of LIFE) {
     try {
+      if (step.steady) await hear(world);
       await (plan?.kind === 'watch' && plan.step === step.name ? takeFaulty(world, step, plan) : take(world, step));
       // What was to be written by a request without a response is written after its deadline.
       while (world.process.proxy.silenced > 0) await world.advance(SETTLED_MS);
       // A process that has just started reports what it knew before, until its first ping of each server.
       await world.advance(SETTLED_MS);
+      const expected = reference?.snapshots[step.name];
+      if (expected !== undefined) await hearMissing(world, step, expected);
       await judge(world);
       token = sameToken(world, token);
       if (Object.keys(beside).length === 0) beside = versionsBeside(world);
-      const expected = reference?.snapshots[step.name];
       if (expected !== undefined && differencesOf(expected, world.snapshot()).length > 0)
         await world.advance(WRITTEN_MS);
       const snapshot = world.snapshot();
@@ -84,7 +88,7 @@ async function takeFaulty(world: FaultWorld, step: Step, plan: Extract<Plan, { k
     await world.advance(LATE_MS);
     if (broken !== undefined) proxy.breakWatches(of, broken);
     proxy.releaseWatches();
-    await take(world, { ...step, act: async () => undefined });
+    await take(world, again(step));
     return;
   }
   if (plan.how === 'stale') {
@@ -96,13 +100,38 @@ async function takeFaulty(world: FaultWorld, step: Step, plan: Extract<Plan, { k
     await world.advance(LATE_MS);
     world.process.proxy.clearFaults();
     world.process.proxy.releaseWatches();
-    await take(world, { ...step, act: async () => undefined });
+    await take(world, again(step));
     return;
   }
   if (broken !== undefined) proxy.breakWatches(of, broken);
-  // A watch that is silent is noticed after minutes.
-  const { withinMs: _soon, ...patient } = step;
-  await take(world, patient);
+  await take(world, patient(step));
+}
+
+/** A step that was taken: it must come to its end from here. */
+const again = (step: Step): Step => ({ ...step, act: async () => undefined });
+
+/** A watch that is silent is noticed after minutes. */
+function patient({ withinMs: _soon, ...step }: Step): Step {
+  return step;
+}
+
+/**
+ * Of what a silent watch keeps back the operator can't know, so the state may be another one until it notices that. Where it is the same,
+ * the watch stays silent in the next steps.
+ */
+async function hearMissing(world: FaultWorld, step: Step, expected: Snapshot): Promise<void> {
+  if (world.process.proxy.silentWatches === 0 || differencesOf(expected, world.snapshot()).length === 0) return;
+  await hear(world);
+  await take(world, again(step));
+  await world.advance(SETTLED_MS);
+}
+
+/** Until no watch is silent. It is resumed then, so that also states which are over are shown, one after the other. */
+async function hear(world: FaultWorld): Promise<void> {
+  const { proxy } = world.process;
+  if (proxy.silentWatches === 0) return;
+  await world.advanceTimers(NOTICED_MS);
+  if (proxy.silentWatches > 0) throw new Violation(`watches are silent, unnoticed for ${NOTICED_MS / 1000} s`);
 }
 
 /** Which write a fault was at. */

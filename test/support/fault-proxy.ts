@@ -103,6 +103,11 @@ export class FaultProxy {
     return this.#openingWatches.size + [...this.#watches.values()].filter(({ listing }) => listing).length;
   }
 
+  /** Watches that are silent, and whose client has not noticed it. */
+  get silentWatches(): number {
+    return [...this.#watches.values()].filter(({ silent }) => silent).length;
+  }
+
   /** The open watches whose lines are passed on at once, and the newest version that was. */
   get passedOn(): [ProxiedRequest, number][] {
     return [...this.#watches].filter(([, { passes }]) => passes).map(([watch, { version }]) => [watch, version]);

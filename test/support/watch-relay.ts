@@ -13,6 +13,7 @@ export class WatchRelay {
   readonly #response: ServerResponse;
   #listing: boolean;
   #broken = false;
+  #silent = false;
   /** Lines that are held back; undefined: none is. */
   #held: string[] | undefined;
 
@@ -25,6 +26,11 @@ export class WatchRelay {
   /** Whether the client gets what happens at once. */
   get passes(): boolean {
     return !this.#broken && this.#held === undefined;
+  }
+
+  /** Whether it stays open and forwards nothing any more. */
+  get silent(): boolean {
+    return this.#silent;
   }
 
   /** Whether the client still has to get what there was at first. */
@@ -77,6 +83,7 @@ export class WatchRelay {
   break(how: WatchFault): void {
     const response = this.#response;
     this.#broken = true;
+    this.#silent = how === 'silence';
     if (how === 'reset') response.socket?.resetAndDestroy();
     else if (how === 'end') response.end();
     else if (how === 'halfLine') response.end('{"type":"MODIFIED","object":{"kind":"Conf');

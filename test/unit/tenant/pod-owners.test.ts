@@ -26,15 +26,20 @@ const podOf = (set: ReplicaSet | undefined, name: string, spec?: Pod['spec']): P
   ...(spec && { spec }),
 });
 
-/** The reader, with the ReplicaSet that the API server has, and how often it was asked. */
+/** The reader, with the ReplicaSet and the pods that the API server has, and how often it was asked. */
 function reader() {
-  const state = { found: replicaSet('uid-of-set', live) as ReplicaSet | undefined, gets: 0, now: 0 };
+  const found = replicaSet('uid-of-set', live) as ReplicaSet | undefined;
+  const state = { found, pods: [] as Pod[], gets: 0, lists: 0, now: 0 };
   const client = {
     get: async () => {
       state.gets++;
       if (state.found === undefined)
         throw new StatusError({ method: 'GET', path: '/' }, { code: 404, reason: 'NotFound' });
       return state.found;
+    },
+    list: async (_type: unknown, { fieldSelector }: { fieldSelector: string }) => {
+      state.lists++;
+      return { items: state.pods.filter(({ metadata }) => fieldSelector === `metadata.name=${metadata.name}`) };
     },
   } as unknown as KubeClient;
   const owners = new PodOwners(client, { monotonic: () => state.now });
@@ -140,12 +145,31 @@ describe('the pods of a server', () => {
   it('that controllers do not sort out are overdue after a minute, and are not once they are their own again', async () => {
     const { state, read } = reader();
     const forged = podOf(replicaSet('uid-of-set', live), 'forged');
+    state.pods = [own, forged];
     const overdue = async () => (await read([own, forged]))?.lookAlikes?.map(({ isOverdue }) => isOverdue);
     expect(await overdue()).toEqual([false, false]);
     state.now += 60_000;
     expect(await overdue()).toEqual([true, true]);
     await read([own]);
     expect(await overdue()).toEqual([false, true]);
+  });
+
+  it('are not those that the API server does not have any more, whatever an outdated cache shows', async () => {
+    const { state, read } = reader();
+    state.found = undefined;
+    const left = podOf(replicaSet('uid-of-set', live), 'left');
+    state.pods = [left];
+    expect((await read([own, left]))?.lookAlikes).toHaveLength(2);
+    // Controllers usually sort that out, so it is not read more often than it is reported.
+    expect(state.lists).toBe(0);
+    state.now += 60_000;
+    const found = await read([own, left]);
+    expect(found?.lookAlikes).toMatchObject([{ pod: left, isOverdue: true }]);
+    expect(names(found?.pods)).toEqual(['left']);
+    // Another one has its name by now.
+    const another = podOf(undefined, 'left');
+    state.pods = [{ ...another, metadata: { ...another.metadata, uid: 'uid-of-another' } }];
+    expect(await read([own, left])).toMatchObject({ pods: [], lookAlikes: [] });
   });
 
   it('are read anew when another Deployment has the name', async () => {
