@@ -22,6 +22,8 @@ export interface Wait {
   readonly alone: Alone;
   /** Whether a client that comes in a moment may have it already, for `One`. */
   isReserved: boolean;
+  /** Whether the server is being given an answer, or has taken one and not said so by its event. */
+  isGiven: boolean;
   /** What the event and the request have in common by which the server asks the same once more. */
   readonly subject: unknown;
   /** That request. */

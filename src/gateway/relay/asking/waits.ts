@@ -83,6 +83,7 @@ export class Waits {
       offeredTo: undefined,
       deadline: undefined,
       isReserved: false,
+      isGiven: false,
       twin: undefined,
       isAborted: false,
     };
@@ -99,8 +100,7 @@ export class Waits {
       if (had.includes(requestId)) this.keep(requestId, client);
       else if (wait.kind.audience === 'All') {
         if (wait.alone.isFor(client)) client.deliver(wait.body, wait.type);
-      } else if (wait.offeredTo === undefined && !wait.isReserved && canAnswer(wait, declaration))
-        this.#give(wait, client);
+      } else if (isFree(wait) && canAnswer(wait, declaration)) this.#give(wait, client);
       this.#setDeadline(requestId, wait);
     }
   }
@@ -111,10 +111,9 @@ export class Waits {
       if (wait.offeredTo === client) {
         wait.offeredTo = undefined;
         wait.isReserved = false;
-        const next = this.#lastThatDeclared(wait);
-        if (next !== undefined) this.#give(wait, next);
+        this.#giveNext(wait);
       }
-      if (wait.alone.isOn && !wait.alone.isThere(this.#able(wait))) this.#offerOthers(wait);
+      if (!wait.isGiven && wait.alone.isOn && !wait.alone.isThere(this.#able(wait))) this.#offerOthers(wait);
       this.#setDeadline(requestId, wait);
     }
   }
@@ -183,10 +182,24 @@ export class Waits {
     for (const [requestId, wait] of this.#open) {
       if (!wait.isReserved) continue;
       wait.isReserved = false;
-      const next = this.#lastThatDeclared(wait);
-      if (next !== undefined) this.#give(wait, next);
+      this.#giveNext(wait);
       this.#setDeadline(requestId, wait);
     }
+  }
+
+  /** The server is given an answer: who gave it may leave before the server says by its event that it was answered. */
+  giving(requestId: string): void {
+    const wait = this.#open.get(requestId);
+    if (wait !== undefined) wait.isGiven = true;
+  }
+
+  /** The server has not taken the answer. */
+  notTaken(requestId: string): void {
+    const wait = this.#open.get(requestId);
+    if (wait === undefined) return;
+    wait.isGiven = false;
+    this.#giveNext(wait);
+    this.#setDeadline(requestId, wait);
   }
 
   /** The server that waited is gone, and nobody waits any longer. */
@@ -205,9 +218,15 @@ export class Waits {
   /** The server is back, and waits for those that `isPending` still. */
   resume(isPending: (requestId: string, type: string) => boolean): void {
     for (const [requestId, wait] of this.#open) {
-      if (isPending(requestId, wait.type)) this.#setDeadline(requestId, wait);
+      if (isPending(requestId, wait.type)) this.notTaken(requestId);
       else this.#end(requestId);
     }
+  }
+
+  /** What nobody has who can answer it alone goes to the last one that can. */
+  #giveNext(wait: Wait): void {
+    const next = wait.kind.audience === 'One' && isFree(wait) ? this.#lastThatDeclared(wait) : undefined;
+    if (next !== undefined) this.#give(wait, next);
   }
 
   #give(wait: Wait, client: SessionClient): void {
@@ -270,6 +289,7 @@ export class Waits {
 
   /** Whether somebody is there who has said that it answers such. */
   #isAttended(wait: Wait): boolean {
+    if (wait.isGiven) return true;
     return wait.kind.audience === 'One' ? wait.offeredTo !== undefined : this.#able(wait).length > 0;
   }
 
@@ -289,4 +309,9 @@ export class Waits {
   #lastThatDeclared(wait: Wait): SessionClient | undefined {
     return [...this.#options.attached()].findLast(([, declaration]) => canAnswer(wait, declaration))?.[0];
   }
+}
+
+/** Whether nobody has it, of what only one client gets. */
+function isFree({ offeredTo, isReserved, isGiven }: Wait): boolean {
+  return offeredTo === undefined && !isReserved && !isGiven;
 }

@@ -112,14 +112,18 @@ export class SessionCalls {
     if (question === undefined) return this.#request(call, session, answered);
     // The server may wait for it, and it for answers of others.
     call.place?.leave();
+    const { waits } = session.questions;
     session.answersInTurn.give(question, {
       gone: call.gone,
-      give: (given) =>
+      give: (given) => {
+        waits.giving(question);
         this.#request(call, session, (answer) => {
           const isGiven = isResult(answer) && isTaken(resultFields(answer.body));
           answered(answer);
+          if (!isGiven) waits.notTaken(question);
           given(isGiven);
-        }),
+        });
+      },
       refuse: () => answered(NOT_TAKEN),
       forget: () => answered(clientGone()),
     });

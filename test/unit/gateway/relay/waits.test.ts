@@ -133,6 +133,48 @@ describe.each(lines)('%s', (type, completed, by, method) => {
   });
 });
 
+describe('a command that its client has answered, and left before the server says so', () => {
+  const commands = [{ name: 'mine' }];
+
+  function answering(): { world: World; other: OfferedClient; leave: () => void } {
+    const world = new World();
+    const other = world.attach({ commands });
+    const client = world.attach({ commands });
+    world.ask('command.execute', { commandName: 'mine' });
+    world.waits.giving('r');
+    return {
+      world,
+      other,
+      leave: () => {
+        world.attached.delete(client);
+        world.waits.leave(client);
+      },
+    };
+  }
+
+  it('is run by nobody else', async () => {
+    const { world, other, leave } = answering();
+    leave();
+    await world.late();
+    world.waits.take('command.completed', { requestId: 'r' }, Buffer.alloc(0));
+    expect([other.offered, world.denied, world.waits.size]).toEqual([[], [], 0]);
+  });
+
+  it('is run by another one if the server has not taken the answer', () => {
+    const { world, other, leave } = answering();
+    leave();
+    world.waits.notTaken('r');
+    expect(other.offered).toEqual(['command.execute']);
+  });
+
+  it('is run by another one if the server was lost with the answer, and asks it still', () => {
+    const { world, other, leave } = answering();
+    leave();
+    world.waits.resume(() => true);
+    expect(other.offered).toEqual(['command.execute']);
+  });
+});
+
 describe.each([
   ['a command of a client', 'command.execute', { commandName: 'mine' }, { commands: [{ name: 'mine' }] }],
   ['an elicitation that a client has asked for', 'elicitation.requested', {}, { requestElicitation: true }],
