@@ -99,7 +99,11 @@ export class ClientCalls {
     // It need not be loaded for that.
     const go = (host: Home, losses = host.upstream.losses) =>
       host.request({ method, params }, undefined, (answer) => {
-        if (isResult(answer) && !this.#deleted(resultFields(answer.body))) homes.forget(sessionId ?? '');
+        const result = isResult(answer) ? resultFields(answer.body) : undefined;
+        // Anybody may name any id: without that, guard and volume would have it as open for ever.
+        const isLeftOpen = result?.['success'] === false && sessionId !== undefined && !host.session(sessionId);
+        if (isLeftOpen) void fence?.release(sessionId, host);
+        if (result && !this.#deleted(result)) homes.forget(sessionId ?? '');
         // The connection that was granted the session is gone: the next one could not delete it, whether it exists or not.
         const isLate = isUnloaded(answer) && host.upstream.losses !== losses;
         const lateness = new UnreachableError(`${host.key}: the connection was lost`);

@@ -154,14 +154,20 @@ export class Fence {
     const { isOpen, podUID } = server.upstream;
     const standing = this.#known.get(sessionId);
     if (standing === undefined || !isOpen || podUID === undefined) return false;
-    const { record } = standing;
+    const { record, floor } = standing;
     const isHere = isSame(record.place, { server: server.key, podUID });
     // Nobody is given this number by the store, and guards know to whom they have given which: as with the operator's.
     const epoch = isHere ? Math.max(record.epoch, standing.floor) + 1 : record.epoch;
     if (isHere) standing.floor = epoch;
     try {
       const refusal = await this.#grants.ask(server, podUID, { sessionId, epoch, intent: 'close', gone: [] });
-      if (refusal !== undefined) throw refusedBy(server, refusal);
+      if (refusal !== undefined) {
+        // Somebody has had it since: that number is his.
+        if (refusal.rule === 'StaleEpoch') this.#known.delete(sessionId);
+        // Nothing has changed. After anything else the guard may know the number.
+        if (refusal.rule === 'Busy' || refusal.rule === 'BadGrant') standing.floor = floor;
+        throw refusedBy(server, refusal);
+      }
       const answer = await asked(server, 'sessions.close', { sessionId }, limits.callTimeoutMs);
       if (answer.kind !== 'Answer' || answer.head.isError) throw new FencedError('the server has not closed it');
     } catch (error) {

@@ -141,6 +141,7 @@ export class Home {
     this.unloading = new Unloading({
       upstream,
       onClosed,
+      isHere: (session) => this.#sessions.get(session.id) === session,
       forget,
       onFailure,
       release: options.shared && ((session) => this.#release(session)),

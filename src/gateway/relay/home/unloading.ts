@@ -9,6 +9,8 @@ export interface UnloadingOptions {
   readonly upstream: Pick<Upstream, 'call' | 'dropEvents' | 'releaseEvents'>;
   /** A turn was cut because its session was closed. */
   readonly onClosed: (session: Session) => void;
+  /** Whether it is this very session that the home has by its id. */
+  readonly isHere: (session: Session) => boolean;
   /** Nobody needs the session any more. */
   readonly forget: (session: Session) => void;
   readonly onFailure: (method: string, error: unknown) => void;
@@ -117,8 +119,9 @@ export class Unloading {
   /** Has the server unload a session that nobody needs. */
   async unload(session: Session): Promise<void> {
     await session.exclusively(async () => {
-      if (session.clientCount > 0) return;
-      if (!(await this.#isReleased(session)) && session.isLoaded) await this.#detach(session.id);
+      // It may have been deleted, or gone on elsewhere, while this waited.
+      if (session.clientCount > 0 || !this.#options.isHere(session)) return;
+      await this.#letGo(session);
       this.#options.upstream.releaseEvents(session.id);
       session.unloaded();
       // A client that attached meanwhile loads it again.
@@ -126,13 +129,23 @@ export class Unloading {
     });
   }
 
-  /** Background tasks would end with it: while there are such, the server unloads it when they have ended. */
-  async #isReleased(session: Session): Promise<boolean> {
+  /** Background tasks would end with it: while there are such, or it is not known, the server unloads it when they have ended. */
+  async #letGo(session: Session): Promise<void> {
     const { release } = this.#options;
-    if (release === undefined || (await this.activity(session)) === 'Active') return false;
-    let isReleased = false;
-    await session.load.closedQuietly(async () => void (isReleased = await release(session)));
-    return isReleased;
+    if (release !== undefined && !session.isWorking) {
+      const activity = await this.activity(session);
+      const isSilent = activity === 'NotLoaded' && session.isLoaded;
+      // A client that is not attached may have called something meanwhile.
+      if (activity !== 'Active' && !isSilent && !session.isWorking) return this.#closeForGood(session, release);
+    }
+    if (session.isLoaded) await this.#call('session.detach', session.id);
+  }
+
+  async #closeForGood(session: Session, release: (session: Session) => Promise<boolean>): Promise<void> {
+    const { isLoaded } = session;
+    await session.closedQuietly(async () => {
+      if (!(await release(session)) && isLoaded) await this.#call('sessions.close', session.id);
+    });
   }
 
   /** A client has closed it, or the server by itself. No idle comes of the turn that was running. */
@@ -152,8 +165,8 @@ export class Unloading {
     if (session.missed()) onClosed(session);
   }
 
-  async #detach(sessionId: string): Promise<void> {
-    const method = 'session.detach';
+  /** Nobody waits for that. */
+  async #call(method: string, sessionId: string): Promise<void> {
     const { upstream, onFailure } = this.#options;
     try {
       await upstream.call(method, { sessionId });

@@ -243,6 +243,31 @@ describe('a session', () => {
     expect(world.relay.sessions()).toEqual([]);
   });
 
+  it('that nobody uses is left to its server while that does not say whether it works on it', async () => {
+    await called('session.create', { sessionId: 's' });
+    world.activityAnswer = () => undefined;
+    client.leave();
+    await world.clock.advance(200_000);
+    expect([epochs(), world.serverAt(0).count('session.detach')]).toEqual([['pod-of-0 load 1'], 1]);
+  });
+
+  it('is not closed for good under a call of a client that is not attached', async () => {
+    await called('session.create', { sessionId: 's' });
+    const other = world.client();
+    world.answers.set('session.commands.execute', () => undefined);
+    other.call('session.commands.execute', { sessionId: 's', commandName: 'mine' });
+    client.leave();
+    await world.clock.advance(120_000);
+    expect(epochs()).toEqual(['pod-of-0 load 1']);
+  });
+
+  it('that does not exist is open nowhere after it was to be deleted', async () => {
+    world.answers.set('session.delete', (end, { id }) => end.answer(id, { success: false }));
+    expect((await called('session.delete', { sessionId: 's' }))?.result).toEqual({ success: false });
+    await settle();
+    expect(epochs()).toEqual(['pod-of-0 load 1', 'pod-of-0 close 2']);
+  });
+
   it('that its server has unloaded by itself is closed for good when nobody is there', async () => {
     await called('session.create', { sessionId: 's' });
     client.leave();
