@@ -1,5 +1,6 @@
 /** Has a server unload sessions, and finds out which ones it has unloaded by itself. */
 import { RpcError, isObject } from '../../../copilot/index.ts';
+import { CallLimit } from '../../../kube/client/call-limit.ts';
 import { askAgain } from '../failover/recover-turn.ts';
 import { isNotFound } from '../server/server-answer.ts';
 import type { Upstream } from '../server/upstream.ts';
@@ -18,8 +19,14 @@ export interface UnloadingOptions {
   readonly release?: ((session: Session) => Promise<boolean>) | undefined;
 }
 
+/** Sessions that are closed for good at once: each is some twenty operations of a guard on the shared volume, and all have the deadline of a call. */
+const RELEASED_AT_ONCE = 16;
+
 export class Unloading {
   readonly #options: UnloadingOptions;
+  readonly #releases = new CallLimit(RELEASED_AT_ONCE);
+  /** All of this server are one caller to the limit. */
+  readonly #caller = new AbortController().signal;
 
   constructor(options: UnloadingOptions) {
     this.#options = options;
@@ -118,6 +125,8 @@ export class Unloading {
 
   /** Has the server unload a session that nobody needs. */
   async unload(session: Session): Promise<void> {
+    // Before the turn of the session: whoever attaches meanwhile does not wait for others.
+    using _place = await this.#releases.acquire(this.#options.release && this.#caller);
     await session.exclusively(async () => {
       // It may have been deleted, or gone on elsewhere, while this waited.
       if (session.clientCount > 0 || !this.#options.isHere(session)) return;

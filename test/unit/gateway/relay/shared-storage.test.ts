@@ -268,6 +268,24 @@ describe('a session', () => {
     expect(epochs()).toEqual(['pod-of-0 load 1', 'pod-of-0 close 2']);
   });
 
+  it('is closed for good with few others at once, and one that is used again meanwhile is not', async () => {
+    const ids = Array.from({ length: 40 }, (_, index) => `s${index}`);
+    for (const sessionId of ids) await called('session.create', { sessionId });
+    const close = world.answers.get('sessions.close');
+    const closing: (() => void)[] = [];
+    world.answers.set('sessions.close', (end, frame) => void closing.push(() => close?.(end, frame)));
+    client.leave();
+    await world.clock.advance(60_000);
+    // At each of the two servers.
+    expect(closing).toHaveLength(2 * 16);
+    await called('session.resume', { sessionId: 's39' }, world.client());
+    world.answers.set('sessions.close', (end, frame) => close?.(end, frame));
+    for (const answer of closing) answer();
+    await settle();
+    expect(guards.loadedAt('s39')).toHaveLength(1);
+    expect(ids.filter((id) => guards.loadedAt(id).length > 0)).toEqual(['s39']);
+  });
+
   it('that its server has unloaded by itself is closed for good when nobody is there', async () => {
     await called('session.create', { sessionId: 's' });
     client.leave();
