@@ -106,8 +106,8 @@ export class ClientCalls {
         if (result && !this.#deleted(result)) homes.forget(sessionId ?? '');
         // The connection that was granted the session is gone: the next one could not delete it, whether it exists or not.
         const isLate = isUnloaded(answer) && host.upstream.losses !== losses;
-        const lateness = new UnreachableError(`${host.key}: the connection was lost`);
-        this.#path.replies.pass(id, isLate ? lost(lateness, false) : answer);
+        const late = () => lost(new UnreachableError(`${host.key}: the connection was lost`), false);
+        this.#path.replies.pass(id, isLate ? late() : answer);
       });
     const session = home.session(sessionId);
     const { fence } = home;

@@ -6,7 +6,7 @@ import { UnreachableError } from '../../../copilot/index.ts';
 import { LruMap } from '../../../kube/cache/lru.ts';
 import type { Clock } from '../../../kube/clock/clock.ts';
 import { fromKey } from '../../../kube/types/types.ts';
-import type { GrantIntent, GrantSigner } from '../../../resources/session-grant.ts';
+import type { GrantSigner } from '../../../resources/session-grant.ts';
 import {
   CoordinationUnavailableError,
   MAX_EPOCH,
@@ -108,12 +108,12 @@ export class Fence {
    * @throws CopilotError if the server is lost or away; FencedError if another one may have it, or the guard refuses it;
    * CoordinationUnavailableError if the store does not answer
    */
-  async admit(sessionId: string, server: FencedServer, intent: 'load' | 'delete' = 'load'): Promise<void> {
+  async admit(sessionId: string, server: FencedServer): Promise<void> {
     await server.upstream.opened();
-    await this.#unlessRefused(sessionId, () => this.#admit(sessionId, server, intent));
+    await this.#unlessRefused(sessionId, () => this.#admit(sessionId, server));
   }
 
-  async #admit(sessionId: string, server: FencedServer, intent: 'load' | 'delete'): Promise<void> {
+  async #admit(sessionId: string, server: FencedServer): Promise<void> {
     const { podUID } = server.upstream;
     // It was lost after it opened.
     if (podUID === undefined) throw new UnreachableError(`${server.key}: the connection was lost`);
@@ -122,7 +122,7 @@ export class Fence {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       try {
         const standing = await this.#standing(sessionId, place, floor, server);
-        await this.#load(sessionId, server, podUID, intent, standing);
+        await this.#load(sessionId, server, podUID, standing);
         // Nobody waits for that: until it is written the next one has more to close, and no less.
         if (standing.record.state === 'Moving') void this.#settling.settle(sessionId, standing.record);
         return;
@@ -213,18 +213,12 @@ export class Fence {
   }
 
   /** Has the guard take the grant, after it was closed wherever the shared volume says that it is. */
-  async #load(
-    sessionId: string,
-    server: FencedServer,
-    podUID: string,
-    intent: GrantIntent,
-    standing: Standing,
-  ): Promise<void> {
+  async #load(sessionId: string, server: FencedServer, podUID: string, standing: Standing): Promise<void> {
     const { gone, named } = standing;
     const { epoch } = standing.record;
     standing.mayBeThere = true;
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const refusal = await this.#grants.ask(server, podUID, { sessionId, epoch, intent, gone: [...named] });
+      const refusal = await this.#grants.ask(server, podUID, { sessionId, epoch, intent: 'load', gone: [...named] });
       if (refusal === undefined) return;
       if (refusal.rule === 'StaleEpoch') throw new StaleEpochError(refusal.epoch);
       if (refusal.rule !== 'NotClosed' || refusal.holder === undefined) throw refusedBy(server, refusal);

@@ -323,8 +323,7 @@ export class SessionCalls {
 
   /** A call that must not come beside a `session.resume` goes on when that is answered. */
   #afterResume(call: ClientCall, session: Session, answered: Answered, mayRepeat: boolean): void {
-    const { bytes = 0, gone } = call;
-    const waiting: HeldCall = { bytes, gone, forget: () => answered(clientGone()) };
+    const waiting = held(call, answered);
     if (!this.#waiting.hold(waiting)) return answered(full());
     void session.asking.resumed().then(() => {
       if (!this.#waiting.take(waiting)) return;
@@ -368,16 +367,14 @@ export class SessionCalls {
   /** `then` is told whose server has loaded it: sessions of a tenant with shared storage may have moved meanwhile. */
   #afterLoad(call: ClientCall, session: Session, answered: Answered, then: (at: SessionCalls) => void): void {
     const { failover, whenOpen, elsewhere } = this.#options;
-    const { bytes = 0, gone } = call;
     const { loads } = session.load;
-    const forget = (): void => answered(clientGone());
-    const waiting: HeldCall = { bytes, gone, forget };
+    const waiting = held(call, answered);
     if (!this.#waiting.hold(waiting)) return answered(full());
     const load = (): void => {
       // Those that wait behind it in the same queue wait for a place at the same time.
       const since = session.now;
       void session
-        .exclusively(() => failover.load(session, since), gone)
+        .exclusively(() => failover.load(session, since), call.gone)
         .then(
           () => undefined,
           (error: unknown) => loadFailure(error),
@@ -399,20 +396,20 @@ export class SessionCalls {
             else then(this);
           };
           // It may have got its place in memory because the server is drained.
-          if (startsTurn(call.method)) whenOpen('Start', { bytes, gone, go: goOn, forget });
+          if (startsTurn(call.method)) whenOpen('Start', { ...waiting, go: goOn });
           else goOn();
         });
     };
     // A server whose sessions are being closed must not have one loaded again, and begin its turn.
-    whenOpen('Any', { bytes, gone, go: load, forget: () => undefined });
+    whenOpen('Any', { ...waiting, go: load, forget: () => undefined });
   }
 
   /** Goes on with a call when those of the same client before it have come as far. */
   #inOrder(stage: CallStage, call: ClientCall, answered: Answered, go: () => void): void {
-    const { place, bytes = 0, gone } = call;
+    const { place } = call;
     if (place === undefined) return go();
     let isFree = false;
-    const waiting: HeldCall = { bytes, gone, forget: () => answered(clientGone()) };
+    const waiting = held(call, answered);
     place.reach(stage, () => {
       isFree = true;
       this.#waiting.take(waiting);
@@ -432,6 +429,11 @@ export class SessionCalls {
 function withdrawal({ method, hasLeft }: ClientCall, session: Session, aborts: number): Withdrawal | undefined {
   if (!startsTurn(method)) return undefined;
   return session.withdrawal(aborts) ?? (hasLeft?.() === true ? 'Left' : undefined);
+}
+
+/** A call as it waits: it is forgotten when its client is gone. */
+function held({ bytes = 0, gone }: ClientCall, answered: Answered): HeldCall {
+  return { bytes, gone, forget: () => answered(clientGone()) };
 }
 
 function full(): ServerAnswer {
